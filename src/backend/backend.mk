@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+libvireo_a_SOURCES += \
+	%D%/block.h \
+	%D%/chardev.h \
+	%D%/net.h \
+	%D%/object.h

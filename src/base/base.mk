@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+libvireo_a_SOURCES += \
+	%D%/cleanup.h \
+	%D%/compiler.h \
+	%D%/endian.h \
+	%D%/err.c %D%/err.h \
+	%D%/keyval.h \
+	%D%/list.h \
+	%D%/log.c %D%/log.h \
+	%D%/loop.h \
+	%D%/num.h \
+	%D%/prop.h \
+	%D%/state.h \
+	%D%/types.h

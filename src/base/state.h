@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * State tables: every byte of an object is listed as guest-visible state,
+ * derived from it, or the host's own. Saving, loading, comparing and printing
+ * come from the table, each field versioned by the release that brought it.
+ *
+ * Threads: whoever owns the object; it must be at rest.
+ */
+#pragma once
+
+#include "base/compiler.h"
+#include "base/err.h"
+#include "base/types.h"
+
+enum state_type {
+	STATE_T_UINT,    /* unsigned of 1, 2, 4 or 8 bytes; bool */
+	STATE_T_BYTES,   /* opaque bytes */
+	STATE_T_ARRAY,   /* count structures of size bytes with a table each */
+	STATE_T_DERIVED, /* recomputed by the class's `loaded` callback */
+	STATE_T_HOST,    /* pointers, descriptors, locks: never saved */
+};
+
+struct state_field {
+	const char *name; /* NULL ends a table */
+	enum state_type type;
+	size_t offset, size;
+	unsigned count;                 /* of STATE_T_ARRAY and STATE_T_UINT */
+	const struct state_field *sub;  /* of STATE_T_ARRAY */
+	unsigned since;                 /* version that brought the field */
+};
+
+#define STATE_SIZEOF(T, f) sizeof(((T *)0)->f)
+#define STATE_UINT(T, f, v)                                                    \
+	{.name = #f, .type = STATE_T_UINT, .offset = offsetof(T, f),           \
+	 .size = STATE_SIZEOF(T, f), .count = 1, .since = v}
+/* An array of unsigned integers. */
+#define STATE_UINTS(T, f, v)                                                   \
+	{.name = #f, .type = STATE_T_UINT, .offset = offsetof(T, f),           \
+	 .size = STATE_SIZEOF(T, f[0]),                                        \
+	 .count = STATE_SIZEOF(T, f) / STATE_SIZEOF(T, f[0]), .since = v}
+#define STATE_BYTES(T, f, v)                                                   \
+	{.name = #f, .type = STATE_T_BYTES, .offset = offsetof(T, f),          \
+	 .size = STATE_SIZEOF(T, f), .count = 1, .since = v}
+/* One structure, or an array of them, with a table of its own. */
+#define STATE_STRUCT(T, f, table, v)                                           \
+	{.name = #f, .type = STATE_T_ARRAY, .offset = offsetof(T, f),          \
+	 .size = STATE_SIZEOF(T, f), .count = 1, .sub = table, .since = v}
+#define STATE_STRUCTS(T, f, table, v)                                          \
+	{.name = #f, .type = STATE_T_ARRAY, .offset = offsetof(T, f),          \
+	 .size = STATE_SIZEOF(T, f[0]),                                        \
+	 .count = STATE_SIZEOF(T, f) / STATE_SIZEOF(T, f[0]), .sub = table,    \
+	 .since = v}
+#define STATE_DERIVED(T, f)                                                    \
+	{.name = #f, .type = STATE_T_DERIVED, .offset = offsetof(T, f),        \
+	 .size = STATE_SIZEOF(T, f), .count = 1}
+#define STATE_HOST(T, f)                                                       \
+	{.name = #f, .type = STATE_T_HOST, .offset = offsetof(T, f),           \
+	 .size = STATE_SIZEOF(T, f), .count = 1}
+#define STATE_END {.name = NULL}
+
+/* A growing byte buffer that a save writes and a load reads. */
+struct state_buf {
+	uint8_t *data;
+	size_t len, cap, pos;
+};
+
+void state_buf_fini(struct state_buf *b);
+
+/* Appends the object's listed state. -ENOMEM. */
+int state_save(const struct state_field *table, const void *obj,
+	       struct state_buf *b, struct err *e);
+
+/*
+ * Reads what state_save wrote, by field name: a field the stream lacks keeps
+ * its value where it is younger than the stream, an unknown or mis-sized one
+ * is -EINVAL. Nothing outside the listed fields is written. The stream is
+ * untrusted.
+ */
+int state_load(const struct state_field *table, void *obj, struct state_buf *b,
+	       struct err *e);
+
+/*
+ * Checks that [from, size) of the object is covered by the table, padding
+ * excepted: names the first byte that no field lists. For the generic test.
+ */
+int state_check_cover(const struct state_field *table, size_t from, size_t size,
+		      struct err *e);

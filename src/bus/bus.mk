@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+libvireo_a_SOURCES += \
+	%D%/device.h \
+	%D%/gmem.h \
+	%D%/irq.h \
+	%D%/notify.h \
+	%D%/plat.h \
+	%D%/space.h \
+	%D%/virtio.h \
+	%D%/virtio_mmio.h \
+	%D%/virtq.h

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Platform ("System") and ISA devices: fixed addresses and lines.
+ *
+ * A platform device claims its regions in attach with space_add() on
+ * d->board->ports or ->mem and connects its lines with irq_line_init(). This
+ * header adds what firmware tables need to know of it.
+ *
+ * Threads: as bus/device.h.
+ */
+#pragma once
+
+#include "bus/device.h"
+
+extern const struct bus_type plat_bus_type; /* "System" */
+extern const struct bus_type isa_bus_type;  /* "ISA" */
+
+/* What a platform device occupies; unused entries have length 0. */
+struct plat_resources {
+	struct {
+		uint16_t base, len;
+	} ports[4];
+	struct {
+		uint64_t base, len;
+	} mem[2];
+	int irq[2]; /* GSI; -1: none */
+};
+
+/*
+ * Flavour of "System" and "ISA" classes (device_class.flavour; NULL: none of
+ * these): facts that ACPI and the device tree are derived from.
+ */
+struct plat_class {
+	const char *acpi_hid; /* "PNP0501", "QEMU0001"; NULL: not in ACPI */
+	const char *acpi_name;/* four letters, e.g. "COM1", "PEVT" */
+	const char *fdt_compatible; /* "ns16550a"; NULL: not in the tree */
+	/* The device's resources, by its properties. */
+	void (*resources)(const struct device *d, struct plat_resources *r);
+};

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# One line a device. The table of classes is made from the VIREO_DEVICE lines
+# of these files.
+
+device_files =
+
+libvireo_a_SOURCES += $(device_files)
+nodist_libvireo_a_SOURCES += %D%/classes.c
+CLEANFILES += %D%/classes.c
+EXTRA_DIST += %D%/classes.awk
+
+%D%/classes.c: $(device_files) %D%/classes.awk Makefile
+	$(AM_V_GEN)mkdir -p %D% && files='$(device_files)'; set --; \
+	for f in $$files; do set -- "$$@" "$(srcdir)/$$f"; done; \
+	$(AWK) -f $(srcdir)/%D%/classes.awk "$$@" /dev/null >$@.tmp && mv $@.tmp $@

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the command line asked for: every option, parsed and checked in form,
+ * in the order given. Meaning (ids, buses, machine) is worked out from it by
+ * the machine.
+ *
+ * Threads: main, read-only once parsed.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/types.h"
+
+struct json_object;
+
+enum action_reboot { ACTION_REBOOT_RESET, ACTION_REBOOT_SHUTDOWN };
+enum action_shutdown { ACTION_SHUTDOWN_POWEROFF, ACTION_SHUTDOWN_PAUSE };
+enum action_panic {
+	ACTION_PANIC_SHUTDOWN,
+	ACTION_PANIC_PAUSE,
+	ACTION_PANIC_EXIT_FAILURE,
+	ACTION_PANIC_NONE,
+};
+enum action_watchdog {
+	ACTION_WATCHDOG_RESET,
+	ACTION_WATCHDOG_SHUTDOWN,
+	ACTION_WATCHDOG_POWEROFF,
+	ACTION_WATCHDOG_INJECT_NMI,
+	ACTION_WATCHDOG_PAUSE,
+	ACTION_WATCHDOG_DEBUG,
+	ACTION_WATCHDOG_NONE,
+};
+
+/* Members are NULL where the option was not given. Objects and arrays are
+ * json-c's, owned by the configuration; strings are owned too. */
+struct vm_config {
+	struct json_object *machine; /* -M, merged: "type", properties */
+	struct json_object *accel;   /* "accel", properties */
+	struct json_object *memory;  /* "size" (default unit MiB), "maxmem"… */
+	struct json_object *smp;     /* "cpus", "sockets", "cores", … */
+	struct json_object *sandbox; /* "enable", … */
+	struct json_object *names;   /* -name: "guest", "process", … */
+	/* Arrays of objects, one a use of the option. */
+	struct json_object *devices, *blockdevs, *drives, *chardevs, *netdevs;
+	struct json_object *objects, *globals, *smbios;
+	/* Array of strings: -serial. */
+	struct json_object *serials;
+	char *cpu; /* "host,+x2apic,-avx512f" as written */
+	char *kernel, *initrd, *append, *dtb, *pidfile, *uuid;
+	bool daemonize, nodefaults, no_user_config, nographic, no_display;
+	bool no_shutdown, snapshot;
+	int on_reboot, on_shutdown, on_panic, on_watchdog; /* enum action_* */
+};
+
+/* What is left to do after the options are parsed. */
+enum config_outcome {
+	CONFIG_RUN,  /* run the machine */
+	CONFIG_DONE, /* help or version was printed: exit 0 */
+};
+
+/*
+ * Parses the command line. Help texts go to stdout. An unknown option,
+ * property or value is an error naming it and the nearest known name.
+ */
+int config_parse(struct vm_config *c, int argc, char **argv,
+		 enum config_outcome *ret, struct err *e);
+void config_fini(struct vm_config *c);
