@@ -117,6 +117,7 @@ struct board {
 	const struct irq_sink *irqs;
 	const struct notify_sink *notify; /* NULL: none */
 	struct loop *loop;                /* of devices without an iothread */
+	struct list buses; /* every struct bus, by link, in order of making */
 	/* What a device asks of the machine; any thread. */
 	void (*request)(struct board *b, enum board_request what, int arg);
 };
@@ -165,8 +166,9 @@ void device_detach(struct device *d); /* harmless if not attached */
 void device_free(struct device *d);   /* detaches first; NULL is fine */
 void device_reset(struct device *d);
 
+/* Makes a bus and enters it in board->buses. -EEXIST: the name is taken. */
 int bus_init(struct bus *b, const struct bus_type *t, const char *name,
-	     struct device *parent, struct err *e);
+	     struct device *parent, struct board *board, struct err *e);
 void bus_fini(struct bus *b); /* no device may be left on it */
 
 /*

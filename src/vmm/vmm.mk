@@ -2,6 +2,7 @@
 libvireo_a_SOURCES += \
 	%D%/config.h \
 	%D%/loader.h \
+	%D%/machine.h \
 	%D%/tables.h
 
 bin_PROGRAMS += vireo
