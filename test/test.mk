@@ -12,7 +12,8 @@ dist_noinst_DATA += test/lib/test.h
 
 if TESTS_BUILT
 unit_tests = \
-	test/unit/base/err
+	test/unit/base/err \
+	test/unit/bus/gmem
 
 device_tests =
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 libvireo_a_SOURCES += \
 	%D%/device.h \
-	%D%/gmem.h \
+	%D%/gmem.c %D%/gmem.h \
 	%D%/irq.h \
 	%D%/notify.h \
 	%D%/plat.h \
