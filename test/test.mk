@@ -13,6 +13,9 @@ dist_noinst_DATA += test/lib/test.h
 if TESTS_BUILT
 unit_tests = \
 	test/unit/base/err \
+	test/unit/base/json \
+	test/unit/base/keyval \
+	test/unit/base/prop \
 	test/unit/bus/gmem
 
 device_tests =

@@ -4,11 +4,13 @@ libvireo_a_SOURCES += \
 	%D%/compiler.h \
 	%D%/endian.h \
 	%D%/err.c %D%/err.h \
-	%D%/keyval.h \
+	%D%/json.c %D%/json.h \
+	%D%/keyval.c %D%/keyval.h \
 	%D%/list.h \
 	%D%/log.c %D%/log.h \
 	%D%/loop.h \
+	%D%/nearest.c \
 	%D%/num.h \
-	%D%/prop.h \
+	%D%/prop.c %D%/prop.h \
 	%D%/state.h \
 	%D%/types.h

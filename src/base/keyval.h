@@ -42,7 +42,8 @@ const char *nearest_name(const char *word,
 			 const void *opaque);
 
 /*
- * Parses a whole number ("12", "0x1f"; no sign, no trailing text) or a size
+ * Parses a whole number ("12", "0x1f"; no sign, no leading 0 as of octal
+ * numbers, no trailing text) or a size
  * ("512M", "1.5G", default unit bytes times unit). -EINVAL or -ERANGE.
  */
 int parse_u64(const char *text, uint64_t *ret);
