@@ -16,7 +16,8 @@ unit_tests = \
 	test/unit/base/json \
 	test/unit/base/keyval \
 	test/unit/base/prop \
-	test/unit/bus/gmem
+	test/unit/bus/gmem \
+	test/unit/bus/mac
 
 device_tests =
 

@@ -95,6 +95,10 @@ struct blk_node {
 	bool read_only, cache_direct, cache_no_flush;
 	int discard, detect_zeroes; /* enum indices */
 	bool is_used; /* by a front end or a parent node */
+	/* The front end: caps.bytes is another now. On the loop. NULL: it does
+	 * not mind. Set after blk_claim(), cleared by blk_release(). */
+	void (*resized)(void *opaque);
+	void *opaque;
 	unsigned in_flight;
 	struct list link;
 };

@@ -21,6 +21,7 @@ enum char_event {
 	CHAR_OPENED, /* a peer is there */
 	CHAR_CLOSED, /* the peer went away, or end of input */
 	CHAR_BREAK,
+	CHAR_RESIZED, /* cols and rows are others now */
 };
 
 /* The front end's side. */
@@ -55,6 +56,7 @@ struct chardev {
 	char *id;
 	struct char_user *user;
 	struct loop *loop;
+	uint16_t cols, rows; /* of the terminal behind it; 0: none */
 	struct list link;
 };
 

@@ -8,4 +8,5 @@ libvireo_a_SOURCES += \
 	%D%/space.h \
 	%D%/virtio.h \
 	%D%/virtio_mmio.h \
-	%D%/virtq.h
+	%D%/virtq.h \
+	%D%/mac.c %D%/mac.h

@@ -118,6 +118,7 @@ struct board {
 	const struct notify_sink *notify; /* NULL: none */
 	struct loop *loop;                /* of devices without an iothread */
 	struct list buses; /* every struct bus, by link, in order of making */
+	uint64_t macs; /* default MAC addresses given out: bus/mac.h */
 	/* What a device asks of the machine; any thread. */
 	void (*request)(struct board *b, enum board_request what, int arg);
 };

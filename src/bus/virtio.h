@@ -65,6 +65,9 @@ struct virtio_class {
 	 * no request may still refer to guest memory or queues when it
 	 * returns (in-flight I/O is waited for or orphaned safely). */
 	void (*reset)(struct virtio_dev *vd);
+	/* The driver resets one queue (VIRTIO_F_RING_RESET): as reset, for
+	 * requests of that queue only. On the loop. NULL: not offered. */
+	void (*queue_reset)(struct virtio_dev *vd, struct virtq *vq);
 };
 
 /* What a transport does for the device; any thread. */
