@@ -115,6 +115,7 @@ struct board {
 	struct gmem *gmem;
 	struct space *mem, *ports;
 	const struct irq_sink *irqs;
+	const struct irq_router *router; /* NULL: the controller is not ours */
 	const struct notify_sink *notify; /* NULL: none */
 	struct loop *loop;                /* of devices without an iothread */
 	struct list buses; /* every struct bus, by link, in order of making */

@@ -22,10 +22,32 @@ struct irq_sink_ops {
 	 * is used. Owned by the sink.
 	 */
 	int (*pulse_fd)(void *opaque, unsigned gsi);
+	/* A processor acknowledged a level-triggered vector; NULL: nobody
+	 * wants to know. */
+	void (*eoi)(void *opaque, unsigned vector);
 };
 
 struct irq_sink {
 	const struct irq_sink_ops *ops;
+	void *opaque;
+};
+
+/*
+ * The processor side of an interrupt controller in user space: where the
+ * messages that it makes of its lines go. The machine plugs in KVM; a test a
+ * recorder. The controller (dev/plat/ioapic.c) finds it in board->router and
+ * puts its own irq_sink into board->irqs.
+ */
+struct irq_router {
+	/* From the next commit on, a pulse of gsi's pulse_fd is this message
+	 * (or, after unroute, nothing). */
+	void (*route)(void *opaque, unsigned gsi, uint64_t address,
+		      uint32_t data);
+	void (*unroute)(void *opaque, unsigned gsi);
+	void (*commit)(void *opaque);
+	/* As irq_sink_ops. */
+	int (*pulse_fd)(void *opaque, unsigned gsi);
+	void (*msi)(void *opaque, uint64_t address, uint32_t data);
 	void *opaque;
 };
 
