@@ -2,6 +2,7 @@
 libvireo_a_SOURCES += \
 	%D%/device.h \
 	%D%/gmem.c %D%/gmem.h \
+	%D%/iov.h \
 	%D%/irq.h \
 	%D%/notify.h \
 	%D%/plat.h \
