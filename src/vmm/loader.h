@@ -30,10 +30,13 @@ struct e820_entry {
 #define E820_MAX 64
 
 struct boot_config {
-	const char *kernel; /* path, mandatory */
-	const char *initrd; /* path or NULL */
+	const char *kernel; /* for messages */
+	const char *initrd; /* for messages, or NULL */
+	int kernel_fd;      /* open for reading; position not used */
+	int initrd_fd;      /* -1: no initrd */
 	const char *cmdline; /* never NULL */
 	bool kaslr;
+	bool fresh; /* guest memory is all zero; else the guest was reset */
 	uint64_t seed; /* for KASLR; 0: from getrandom */
 	const struct e820_entry *e820; /* sorted, does not overlap */
 	unsigned e820_count;
@@ -51,10 +54,11 @@ struct boot_config {
 #define BOOT_LOW_END   0x90000ULL
 
 /*
- * Loads everything. On success *ret has the registers of the boot CPU. The
+ * Loads everything; also on a guest's reset inside the jail, where no file can
+ * be opened. On success *ret has the registers of the boot CPU. The
  * file is untrusted: -EINVAL (not a kernel, truncated, hostile), -ENOEXEC (a
  * kernel of another architecture), -E2BIG (does not fit the memory, command
- * line too long for this kernel), -ENOENT and so on from open.
+ * line too long for this kernel), -EIO and so on from reading.
  */
 int boot_load(const struct gmem *gm, const struct boot_config *c,
 	      struct vcpu_boot *ret, struct err *e);
