@@ -101,7 +101,10 @@ AC_DEFUN([VIREO_COMPILER_FLAGS], [
 	AS_IF([test "$enable_fuzz" = yes], [
 		AS_IF([test "$vireo_cv_clang" != yes],
 			[AC_MSG_ERROR([--enable-fuzz needs clang: configure with CC=clang])])
-		SAN_CFLAGS="$SAN_CFLAGS -fsanitize=fuzzer-no-link"])
+		SAN_CFLAGS="$SAN_CFLAGS -fsanitize=fuzzer-no-link"
+		dnl As a plain archive, so that only what has no main of its own
+		dnl (a fuzzer, but no unit test) takes libFuzzer's.
+		FUZZER_LIBS="`$CC -print-file-name=libclang_rt.fuzzer-x86_64.a` -lstdc++ -lm"])
 	AS_IF([test "$enable_coverage" = yes],
 		[SAN_CFLAGS="$SAN_CFLAGS --coverage"])
 	AS_IF([test -n "$SAN_CFLAGS"],
@@ -111,6 +114,7 @@ AC_DEFUN([VIREO_COMPILER_FLAGS], [
 	AC_SUBST([HARDEN_CPPFLAGS])
 	AC_SUBST([HARDEN_LDFLAGS])
 	AC_SUBST([SAN_CFLAGS])
+	AC_SUBST([FUZZER_LIBS])
 ])
 
 dnl The libraries, and what Debian 12's kernel headers must have.

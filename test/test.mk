@@ -8,19 +8,45 @@ AM_COLOR_TESTS = auto
 TEST_LIBS = $(VIREO_LIBS) $(CMOCKA_LIBS)
 LDADD = $(TEST_LIBS)
 
-dist_noinst_DATA += test/lib/test.h
+dist_noinst_DATA += test/lib/test.h test/fuzz/fuzz.h
 
 if TESTS_BUILT
-unit_tests = \
-	test/unit/base/err \
-	test/unit/base/json \
-	test/unit/base/keyval \
-	test/unit/base/prop \
-	test/unit/bus/gmem \
-	test/unit/bus/mac
+unit_tests =
+unit_tests += test/unit/base/err
+unit_tests += test/unit/base/json
+unit_tests += test/unit/base/keyval
+unit_tests += test/unit/base/prop
+unit_tests += test/unit/bus/gmem
+unit_tests += test/unit/bus/mac
 
 device_tests =
 
 check_PROGRAMS += $(unit_tests) $(device_tests)
 TESTS += $(unit_tests) $(device_tests)
+endif
+
+# Fuzzers: test/fuzz/fuzz.h. One line each.
+fuzzers =
+fuzzers += test/fuzz/options
+
+check_PROGRAMS += $(fuzzers)
+EXTRA_DIST += test/fuzz/corpus
+FUZZ_SECONDS = 60
+
+if FUZZ
+LDADD += $(FUZZER_LIBS)
+
+.PHONY: fuzz
+fuzz: $(fuzzers)
+	for f in $(fuzzers); do \
+		n=`basename $$f`; mkdir -p fuzz/$$n && \
+		./$$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
+			-artifact_prefix=fuzz/$$n- fuzz/$$n \
+			$(srcdir)/test/fuzz/corpus/$$n || exit 1; \
+	done
+else
+LDADD += libreplay.a
+noinst_LIBRARIES += libreplay.a
+libreplay_a_SOURCES = %D%/fuzz/replay.c
+TESTS += $(fuzzers)
 endif

@@ -77,6 +77,9 @@ static void json_scan(struct json_scan *s)
 		} else if (*s->at == '\'') {
 			s->flaw = "a string in single quotes";
 			return;
+		} else if (*s->at == 'N' || *s->at == 'I') {
+			s->flaw = "NaN and Infinity are no JSON numbers";
+			return;
 		} else {
 			s->members += *s->at == ':';
 			s->at++;

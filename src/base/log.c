@@ -82,6 +82,7 @@ int log_open(const char *path, struct err *e)
 	return 0;
 }
 
+PRINTF_LIKE(2, 0)
 static void log_write(const char *head, const char *fmt, va_list ap)
 {
 	char line[LOG_LINE_MAX];

@@ -73,6 +73,9 @@ static void refuses(void **state)
 		 "JSON: a number that does not fit 64 bits"},
 		{"{\"a\":\"x\\u0000y\"}", "JSON: a NUL (\\u0000) in a string"},
 		{"{\"a\\u0000b\":1}", "JSON: a NUL (\\u0000) in a string"},
+		{"{\"a\":NaN}", "JSON: NaN and Infinity are no JSON numbers"},
+		{"{\"a\":-Infinity}",
+		 "JSON: NaN and Infinity are no JSON numbers"},
 		{"{\"a\":\"\n\"}", "JSON: a control character in a string"},
 	};
 
