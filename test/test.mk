@@ -15,6 +15,7 @@ unit_tests =
 unit_tests += test/unit/base/err
 unit_tests += test/unit/base/json
 unit_tests += test/unit/base/keyval
+unit_tests += test/unit/base/loop
 unit_tests += test/unit/base/prop
 unit_tests += test/unit/bus/gmem
 unit_tests += test/unit/bus/mac

@@ -8,7 +8,11 @@ libvireo_a_SOURCES += \
 	%D%/keyval.c %D%/keyval.h \
 	%D%/list.h \
 	%D%/log.c %D%/log.h \
-	%D%/loop.h \
+	%D%/loop.c %D%/loop.h \
+	%D%/loop_engine.h \
+	%D%/loop_epoll.c \
+	%D%/loop_timer.c \
+	%D%/loop_uring.c \
 	%D%/nearest.c \
 	%D%/num.h \
 	%D%/prop.c %D%/prop.h \
