@@ -19,6 +19,8 @@ unit_tests += test/unit/base/loop
 unit_tests += test/unit/base/prop
 unit_tests += test/unit/bus/gmem
 unit_tests += test/unit/bus/mac
+unit_tests += test/unit/kvm/exit
+unit_tests += test/unit/kvm/kvm
 
 device_tests =
 

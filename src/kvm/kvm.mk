@@ -1,4 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 libvireo_a_SOURCES += \
-	%D%/kvm.h \
-	%D%/vcpu.h
+	%D%/cpu_topology.c \
+	%D%/cpuid.c %D%/cpuid.h \
+	%D%/exit.c %D%/exit.h \
+	%D%/internal.h \
+	%D%/irq.c \
+	%D%/kvm.c %D%/kvm.h \
+	%D%/msr.c \
+	%D%/regs.c \
+	%D%/report.c \
+	%D%/vcpu.c %D%/vcpu.h
