@@ -5,10 +5,14 @@
 
 LOG_DRIVER = $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 AM_COLOR_TESTS = auto
-TEST_LIBS = $(VIREO_LIBS) $(CMOCKA_LIBS)
+TEST_LIBS = libtest.a $(VIREO_LIBS) $(CMOCKA_LIBS)
 LDADD = $(TEST_LIBS)
 
 dist_noinst_DATA += test/lib/test.h test/fuzz/fuzz.h
+
+# What tests share.
+check_LIBRARIES = libtest.a
+libtest_a_SOURCES = test/lib/ring.c test/lib/ring.h
 
 if TESTS_BUILT
 unit_tests =
@@ -18,7 +22,9 @@ unit_tests += test/unit/base/keyval
 unit_tests += test/unit/base/loop
 unit_tests += test/unit/base/prop
 unit_tests += test/unit/bus/gmem
+unit_tests += test/unit/bus/iov
 unit_tests += test/unit/bus/mac
+unit_tests += test/unit/bus/virtq
 unit_tests += test/unit/kvm/exit
 unit_tests += test/unit/kvm/kvm
 

@@ -2,12 +2,15 @@
 libvireo_a_SOURCES += \
 	%D%/device.h \
 	%D%/gmem.c %D%/gmem.h \
-	%D%/iov.h \
+	%D%/iov.c %D%/iov.h \
 	%D%/irq.h \
 	%D%/notify.h \
 	%D%/plat.h \
 	%D%/space.h \
 	%D%/virtio.h \
 	%D%/virtio_mmio.h \
-	%D%/virtq.h \
+	%D%/virtq.c %D%/virtq.h \
+	%D%/virtq_packed.c \
+	%D%/virtq_ring.h \
+	%D%/virtq_split.c \
 	%D%/mac.c %D%/mac.h
