@@ -12,7 +12,8 @@ dist_noinst_DATA += test/lib/test.h test/fuzz/fuzz.h
 
 # What tests share.
 check_LIBRARIES = libtest.a
-libtest_a_SOURCES = test/lib/ring.c test/lib/ring.h
+libtest_a_SOURCES = test/lib/fakeboard.c test/lib/fakeboard.h \
+	test/lib/ring.c test/lib/ring.h
 
 if TESTS_BUILT
 unit_tests =
