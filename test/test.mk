@@ -60,3 +60,12 @@ noinst_LIBRARIES += libreplay.a
 libreplay_a_SOURCES = %D%/fuzz/replay.c
 TESTS += $(fuzzers)
 endif
+
+# The lab (doc/lab.md): nested KVM under QEMU's TCG.
+dist_noinst_SCRIPTS += %D%/lab/kernels %D%/lab/lab %D%/lab/mkinitrd \
+	%D%/lab/mkrootfs %D%/lab/selftest
+dist_noinst_DATA += %D%/lab/init %D%/lab/init.guest
+
+.PHONY: check-lab
+check-lab:
+	$(srcdir)/test/lab/selftest
