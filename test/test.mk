@@ -22,6 +22,7 @@ unit_tests += test/unit/base/json
 unit_tests += test/unit/base/keyval
 unit_tests += test/unit/base/loop
 unit_tests += test/unit/base/prop
+unit_tests += test/unit/base/state
 unit_tests += test/unit/bus/gmem
 unit_tests += test/unit/bus/iov
 unit_tests += test/unit/bus/mac

@@ -16,5 +16,5 @@ libvireo_a_SOURCES += \
 	%D%/nearest.c \
 	%D%/num.h \
 	%D%/prop.c %D%/prop.h \
-	%D%/state.h \
+	%D%/state.c %D%/state.h \
 	%D%/types.h
