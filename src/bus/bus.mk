@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 libvireo_a_SOURCES += \
-	%D%/device.h \
+	%D%/bus.c \
+	%D%/device.c %D%/device.h \
 	%D%/gmem.c %D%/gmem.h \
 	%D%/iov.c %D%/iov.h \
-	%D%/irq.h \
+	%D%/irq.c %D%/irq.h \
 	%D%/notify.h \
-	%D%/plat.h \
-	%D%/space.h \
+	%D%/plat.c %D%/plat.h \
+	%D%/space.c %D%/space.h \
 	%D%/virtio.h \
 	%D%/virtio_mmio.h \
 	%D%/virtq.c %D%/virtq.h \

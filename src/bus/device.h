@@ -99,7 +99,8 @@ struct device {
 	struct board *board;
 	enum device_stage stage;
 	pthread_mutex_t lock; /* guards registers; taken by the space for
-				 region handlers; outermost but for none */
+				 region handlers; outermost but for none;
+				 EDEADLK where its owner takes it again */
 	bool guest_err_seen;
 	struct list link; /* in bus->devices */
 };
@@ -171,7 +172,11 @@ void device_reset(struct device *d);
 /* Makes a bus and enters it in board->buses. -EEXIST: the name is taken. */
 int bus_init(struct bus *b, const struct bus_type *t, const char *name,
 	     struct device *parent, struct board *board, struct err *e);
-void bus_fini(struct bus *b); /* no device may be left on it */
+/* No device may be left on it; harmless on a zeroed one. */
+void bus_fini(struct bus *b);
+
+/* The board's bus of that name, or NULL. */
+struct bus *bus_find(struct board *board, const char *name);
 
 /*
  * Logs what the guest did wrong, once per device until its reset. fmt names

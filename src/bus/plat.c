@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The two buses without slots: a device on them brings its own addresses.
+ *
+ * Spec: none.
+ * Threads: main.
+ * State: none.
+ */
+#include "bus/plat.h"
+
+const struct bus_type plat_bus_type = {.name = "System"};
+const struct bus_type isa_bus_type = {.name = "ISA"};
