@@ -8,7 +8,7 @@ AM_COLOR_TESTS = auto
 TEST_LIBS = libtest.a $(VIREO_LIBS) $(CMOCKA_LIBS)
 LDADD = $(TEST_LIBS)
 
-dist_noinst_DATA += test/lib/test.h test/fuzz/fuzz.h
+dist_noinst_DATA += test/lib/test.h test/lib/command_line.h test/fuzz/fuzz.h
 
 # What tests share.
 check_LIBRARIES = libtest.a
@@ -32,6 +32,9 @@ unit_tests += test/unit/bus/space
 unit_tests += test/unit/bus/virtq
 unit_tests += test/unit/kvm/exit
 unit_tests += test/unit/kvm/kvm
+unit_tests += test/unit/vmm/config
+unit_tests += test/unit/vmm/drive
+unit_tests += test/unit/vmm/serial
 
 device_tests =
 
@@ -41,6 +44,7 @@ endif
 
 # Fuzzers: test/fuzz/fuzz.h. One line each.
 fuzzers =
+fuzzers += test/fuzz/command_line
 fuzzers += test/fuzz/options
 
 check_PROGRAMS += $(fuzzers)

@@ -395,10 +395,15 @@ static bool prop_is_unset(const struct prop *p, void *obj)
 static int props_check_required(const struct prop *props, void *obj,
 				const char *what, struct err *e)
 {
-	for (const struct prop *p = props; p && p->name; p++)
-		if (p->required && prop_is_unset(p, obj))
-			return err_set(e, -EINVAL, "%s: %s property not set",
-				       what, p->name);
+	for (const struct prop *p = props; p && p->name; p++) {
+		if (!p->required || !prop_is_unset(p, obj))
+			continue;
+		if (!what)
+			return err_set(e, -EINVAL, "Parameter '%s' is missing",
+				       p->name);
+		return err_set(e, -EINVAL, "%s: %s property not set", what,
+			       p->name);
+	}
 	return 0;
 }
 
@@ -464,6 +469,9 @@ const char *prop_type_name(const struct prop *p)
 const char *prop_default_text(const struct prop *p, char *buf, size_t len)
 {
 	*buf = 0;
+	/* A number that cannot be written stands for "not given". */
+	if (p->type < PROP_T_STR && !prop_in_range(p, p->def))
+		return buf;
 	if (p->type == PROP_T_BOOL)
 		(void)snprintf(buf, len, "%s", p->def ? "true" : "false");
 	else if (p->type == PROP_T_ENUM)

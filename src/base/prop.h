@@ -138,7 +138,8 @@ int props_set_text(const struct prop *props, void *obj, const char *name,
  * Sets every member of conf (a JSON object) except the NULL-ended names in
  * skip (may be NULL). A member without a row is -ENOENT: "Property
  * 'WHAT.name' not found", with the nearest known name; a required row that is
- * still unset is -EINVAL. `what` is the driver or option that messages name.
+ * still unset is -EINVAL. `what` is the driver that messages name; NULL where
+ * the caller names it.
  */
 int props_apply(const struct prop *props, void *obj, struct json_object *conf,
 		const char *const *skip, const char *what, struct err *e);
@@ -157,5 +158,6 @@ const struct prop *prop_find(const struct prop *props, const char *name);
 /* The word for a type in help output: "bool", "uint32", "size", "str", … */
 const char *prop_type_name(const struct prop *p);
 
-/* The default as help prints it, into buf; "" where there is none. */
+/* The default as help prints it, into buf; "" where there is none, or it is a
+ * number out of its own bounds. */
 const char *prop_default_text(const struct prop *p, char *buf, size_t len);

@@ -35,20 +35,24 @@ enum action_watchdog {
  * json-c's, owned by the configuration; strings are owned too. */
 struct vm_config {
 	struct json_object *machine; /* -M, merged: "type", properties */
-	struct json_object *accel;   /* "accel", properties */
-	struct json_object *memory;  /* "size" (default unit MiB), "maxmem"… */
-	struct json_object *smp;     /* "cpus", "sockets", "cores", … */
-	struct json_object *sandbox; /* "enable", … */
-	struct json_object *names;   /* -name: "guest", "process", … */
-	/* Arrays of objects, one a use of the option. */
-	struct json_object *devices, *blockdevs, *drives, *chardevs, *netdevs;
+	struct json_object *accel;   /* "accel": "kvm" */
+	struct json_object *memory;  /* "size": bytes, an integer */
+	/* Integers, all there and their product checked: "cpus", "sockets",
+	 * "dies", "cores", "threads", "maxcpus". */
+	struct json_object *smp;
+	struct json_object *sandbox; /* "enable": "on", "log" or "off" */
+	struct json_object *names;   /* -name: "guest", "process" */
+	/* Arrays of objects, one a use of the option; what -drive and -serial
+	 * stand for is among them. config_where() names the option. */
+	struct json_object *devices, *blockdevs, *chardevs, *netdevs;
 	struct json_object *objects, *globals, *smbios;
-	/* Array of strings: -serial. */
+	/* Array of strings, one a serial port: the id of its chardev, or
+	 * "none". Has the default where there is one. */
 	struct json_object *serials;
+	struct json_object *drives; /* -drive as written: for the parser */
 	char *cpu; /* "host,+x2apic,-avx512f" as written */
 	char *kernel, *initrd, *append, *dtb, *pidfile, *uuid;
-	bool daemonize, nodefaults, no_user_config, nographic, no_display;
-	bool no_shutdown, snapshot;
+	bool daemonize, nodefaults, no_user_config, nographic, snapshot;
 	int on_reboot, on_shutdown, on_panic, on_watchdog; /* enum action_* */
 };
 
@@ -59,9 +63,15 @@ enum config_outcome {
 };
 
 /*
- * Parses the command line. Help texts go to stdout. An unknown option,
- * property or value is an error naming it and the nearest known name.
+ * Parses the command line into *c, which was zero before and is the caller's
+ * to config_fini() also after a failure. Help texts go to stdout. An unknown
+ * option, property or value is an error naming it and the nearest known name.
+ * Logging options (-d, -D) take effect at once.
  */
 int config_parse(struct vm_config *c, int argc, char **argv,
 		 enum config_outcome *ret, struct err *e);
 void config_fini(struct vm_config *c);
+
+/* "-device virtio-blk-device,drive=d0" of an object of the arrays above, for
+ * messages; "" where it did not come from an option. */
+const char *config_where(struct json_object *conf);
