@@ -4,6 +4,8 @@
 # line here, its source is NAME.c.
 
 LOG_DRIVER = $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+LOG_COMPILER = $(SHELL) $(top_srcdir)/test/lib/run-tap
+dist_check_SCRIPTS += test/lib/run-tap
 AM_COLOR_TESTS = auto
 TEST_LIBS = libtest.a $(VIREO_LIBS) $(CMOCKA_LIBS)
 LDADD = $(TEST_LIBS)
@@ -13,6 +15,7 @@ dist_noinst_DATA += test/lib/test.h test/lib/command_line.h test/fuzz/fuzz.h
 # What tests share.
 check_LIBRARIES = libtest.a
 libtest_a_SOURCES = test/lib/fakeboard.c test/lib/fakeboard.h \
+	test/lib/payload.c test/lib/payload.h test/lib/payload_abi.h \
 	test/lib/ring.c test/lib/ring.h
 
 if TESTS_BUILT
@@ -38,9 +41,17 @@ unit_tests += test/unit/vmm/serial
 
 device_tests =
 
-check_PROGRAMS += $(unit_tests) $(device_tests)
-TESTS += $(unit_tests) $(device_tests)
+# On the host's real KVM; skipped where there is none.
+kvm_tests =
+kvm_tests += test/kvm/io
+kvm_tests += test/kvm/irq
+kvm_tests += test/kvm/run
+
+check_PROGRAMS += $(unit_tests) $(device_tests) $(kvm_tests)
+TESTS += $(unit_tests) $(device_tests) $(kvm_tests)
 endif
+
+include test/guest/guest.mk
 
 # Fuzzers: test/fuzz/fuzz.h. One line each.
 fuzzers =

@@ -35,10 +35,10 @@ struct kvm_route {
 
 /* Interrupt routing; irq.c. */
 struct kvm_irqs {
-	pthread_mutex_t lock;           /* guards all below */
-	struct kvm_route *routes;       /* gsi_count of them */
-	int *fds;                       /* eventfd + 1, by gsi; 0: none */
-	struct kvm_irq_routing *table;  /* as the kernel takes it */
+	pthread_mutex_t lock;          /* guards all below */
+	struct kvm_route *routes;      /* gsi_count of them */
+	int *fds;                      /* eventfd + 1, by gsi; 0: none */
+	struct kvm_irq_routing *table; /* as the kernel takes it */
 	unsigned gsi_count;
 	unsigned chip_lines; /* first gsis, which the in-kernel IOAPIC has */
 	bool is_dirty;       /* routes differ from the kernel's */
@@ -48,7 +48,7 @@ struct kvm {
 	int dev_fd, vm_fd;
 	struct kvm_config config;
 	enum kvm_kind kind;
-	size_t run_size; /* of the mapping of a vCPU's fd */
+	size_t run_size;     /* of the mapping of a vCPU's fd */
 	bool has_any_length; /* ioeventfd of size 0 */
 	pthread_mutex_t slots_lock;
 	struct kvm_slot slots[KVM_SLOTS_MAX];
@@ -88,8 +88,8 @@ struct vcpu {
 	struct err start_err;         /* its thread's until has_started */
 
 	pthread_t thread;
-	bool has_thread; /* main's */
-	pthread_mutex_t lock; /* guards what follows; see vcpu.c */
+	bool has_thread;        /* main's */
+	pthread_mutex_t lock;   /* guards what follows; see vcpu.c */
 	pthread_cond_t wake;    /* its thread waits: something is wanted */
 	pthread_cond_t changed; /* others wait: it did something */
 	bool wants_run, wants_stop;

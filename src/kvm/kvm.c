@@ -374,9 +374,9 @@ static int kvm_start_split(struct kvm *k, struct err *e)
 			       "kernel-irqchip=on");
 	r = kvm_enable_cap(k, KVM_CAP_SPLIT_IRQCHIP, k->config.gsis);
 	if (r)
-		return err_set_errno(e, r,
-				     "KVM refuses a split irqchip with %u lines",
-				     k->config.gsis);
+		return err_set_errno(
+			e, r, "KVM refuses a split irqchip with %u lines",
+			k->config.gsis);
 	return 0;
 }
 

@@ -30,13 +30,17 @@ struct msr_row {
 	bool at_power_on; /* KVM starts with another value */
 };
 
-#define MSR_ONE(n, v) {.first = n, .count = 1, .value = v}
+#define MSR_ONE(n, v)                                                          \
+	{                                                                      \
+		.first = n, .count = 1, .value = v                             \
+	}
 
 /*
  * MTRRs: a kernel that is entered directly finds what firmware would have set,
  * all memory write-back. Fast strings: Linux disables `rep movs` copies where
  * the bit is clear.
  */
+/* clang-format off */
 static const struct msr_row msr_rows[] = {
 	{0x1a0, 1, 0, MISC_FAST_STRINGS | MISC_NO_BTS | MISC_NO_PEBS, true},
 	{0x2ff, 1, 0, MTRR_ENABLED | MTRR_WRITE_BACK, true},
@@ -69,24 +73,25 @@ static const struct msr_row msr_rows[] = {
 	{0xc0000102, 2, 1, 0, false}, /* KERNEL_GS_BASE, TSC_AUX */
 	{0xc0010200, 6, 2, 0, false}, /* AMD's PERF_CTL */
 };
+/* clang-format on */
 
 #define MSR_BATCH_MAX 80
 
-/* What KVM_SET_MSRS takes, of a fixed size. */
+/* struct kvm_msrs, of a fixed size. */
 struct msr_batch {
-	struct kvm_msrs head;
+	uint32_t count, pad;
 	struct kvm_msr_entry at[MSR_BATCH_MAX];
 };
 
 _Static_assert(offsetof(struct msr_batch, at) ==
 		       offsetof(struct kvm_msrs, entries),
-	       "entries follow the head");
+	       "as KVM_SET_MSRS takes it");
 
 static void msr_add(struct msr_batch *b, const struct msr_row *row)
 {
 	for (uint32_t i = 0; i < row->count; i++) {
-		assert(b->head.nmsrs < MSR_BATCH_MAX);
-		b->at[b->head.nmsrs++] = (struct kvm_msr_entry){
+		assert(b->count < MSR_BATCH_MAX);
+		b->at[b->count++] = (struct kvm_msr_entry){
 			.index = row->first + i * row->step,
 			.data = row->value,
 		};
@@ -96,7 +101,7 @@ static void msr_add(struct msr_batch *b, const struct msr_row *row)
 /* KVM stops at the first that it refuses: skip that one, go on behind it. */
 static int msr_write(struct vcpu *v, struct msr_batch *b)
 {
-	uint32_t left = b->head.nmsrs, done;
+	uint32_t left = b->count, done;
 	int r;
 
 	while (left) {
@@ -111,7 +116,7 @@ static int msr_write(struct vcpu *v, struct msr_batch *b)
 		left -= done + 1;
 		for (uint32_t i = 0; i < left; i++)
 			b->at[i] = b->at[i + done + 1];
-		b->head.nmsrs = left;
+		b->count = left;
 	}
 	return 0;
 }
@@ -135,7 +140,7 @@ static void msr_set_mce(struct vcpu *v)
 
 int vcpu_init_msrs(struct vcpu *v, bool used, struct err *e)
 {
-	struct msr_batch b = {.head.nmsrs = 0};
+	struct msr_batch b = {.count = 0};
 	int r;
 
 	if (!used)

@@ -221,9 +221,9 @@ struct reset_step {
 };
 
 static const struct reset_step reset_steps[] = {
-	{"nested state", reset_nested},   {"events", reset_events},
+	{"nested state", reset_nested},    {"events", reset_events},
 	{"system registers", reset_sregs}, {"registers", reset_regs},
-	{"FPU state", reset_fpu},         {"debug registers", reset_debug},
+	{"FPU state", reset_fpu},          {"debug registers", reset_debug},
 };
 
 int vcpu_reset(struct vcpu *v, struct err *e)
@@ -283,7 +283,8 @@ static void lapic_clear(struct kvm_lapic_state *s, uint32_t id)
 	lapic_set(s, LAPIC_VERSION, version);
 	lapic_set(s, LAPIC_DFR, 0xffffffff);
 	lapic_set(s, LAPIC_SVR, 0xff);
-	lapic_set(s, LAPIC_LVT_CMCI, LVT_MASKED);
+	if (FIELD_GET(MASK(23, 16), version) >= 6) /* it has that entry */
+		lapic_set(s, LAPIC_LVT_CMCI, LVT_MASKED);
 	for (unsigned r = LAPIC_LVT_TIMER; r <= LAPIC_LVT_ERROR; r += 0x10)
 		lapic_set(s, r, LVT_MASKED);
 }

@@ -19,11 +19,11 @@ struct vcpu;
  * vcpu_wait_paused() returns is of the guest's life before that pause.
  */
 enum vcpu_event {
-	VCPU_SHUTDOWN,   /* triple fault */
-	VCPU_RESET,      /* KVM_SYSTEM_EVENT_RESET */
-	VCPU_POWEROFF,   /* KVM_SYSTEM_EVENT_SHUTDOWN */
-	VCPU_CRASH,      /* KVM_SYSTEM_EVENT_CRASH */
-	VCPU_FAILED,     /* internal error, failed entry, unknown exit: `text`
+	VCPU_SHUTDOWN, /* triple fault */
+	VCPU_RESET,    /* KVM_SYSTEM_EVENT_RESET */
+	VCPU_POWEROFF, /* KVM_SYSTEM_EVENT_SHUTDOWN */
+	VCPU_CRASH,    /* KVM_SYSTEM_EVENT_CRASH */
+	VCPU_FAILED,   /* internal error, failed entry, unknown exit: `text`
 			    has the report (registers, bytes at RIP), several
 			    lines without a last newline */
 };
@@ -37,8 +37,8 @@ struct vcpu_ops {
 	/* size: 1, 2, 4 or 8 (ports: at most 4); any alignment. */
 	uint64_t (*read)(void *opaque, unsigned index, bool is_port,
 			 uint64_t addr, unsigned size);
-	void (*write)(void *opaque, unsigned index, bool is_port,
-		      uint64_t addr, unsigned size, uint64_t value);
+	void (*write)(void *opaque, unsigned index, bool is_port, uint64_t addr,
+		      unsigned size, uint64_t value);
 	void (*eoi)(void *opaque, unsigned vector); /* split irqchip */
 	void (*event)(void *opaque, unsigned index, enum vcpu_event ev,
 		      const char *text);

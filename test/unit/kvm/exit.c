@@ -65,10 +65,8 @@ static void do_eoi(void *opaque, unsigned vector)
 static enum exit_next handle(struct fixture *f, uint32_t reason,
 			     enum vcpu_event *ev)
 {
-	const struct vcpu_ops ops = {.read = do_read,
-				     .write = do_write,
-				     .eoi = do_eoi,
-				     .opaque = f};
+	const struct vcpu_ops ops = {
+		.read = do_read, .write = do_write, .eoi = do_eoi, .opaque = f};
 	const struct exit_ctx x = {&f->run, &ops, &f->counts, 3};
 
 	f->run.exit_reason = reason;
@@ -164,8 +162,8 @@ static void memory_read(void **state)
 	memset(f.run.mmio.data, 0xee, 8);
 	assert_int_equal(handle(&f, KVM_EXIT_MMIO, &ev), EXIT_RESUME);
 	assert_string_equal(f.log, "3:mem r4 d0000000;3:mem r1 d0000004;");
-	assert_memory_equal(f.run.mmio.data,
-			    "\xa8\xa7\xa6\xa5\xa9\xee\xee\xee", 8);
+	assert_memory_equal(f.run.mmio.data, "\xa8\xa7\xa6\xa5\xa9\xee\xee\xee",
+			    8);
 }
 
 static void end_of_interrupt(void **state)
@@ -211,7 +209,7 @@ static void events(void **state)
 static void every_other_reason_is_reported(void **state)
 {
 	static const uint32_t resumed[] = {
-		KVM_EXIT_IO,	     KVM_EXIT_MMIO, KVM_EXIT_IRQ_WINDOW_OPEN,
+		KVM_EXIT_IO,         KVM_EXIT_MMIO, KVM_EXIT_IRQ_WINDOW_OPEN,
 		KVM_EXIT_IOAPIC_EOI, KVM_EXIT_INTR, KVM_EXIT_SET_TPR};
 	struct fixture f;
 	enum vcpu_event ev;
