@@ -16,7 +16,8 @@ dist_noinst_DATA += test/lib/test.h test/lib/command_line.h test/fuzz/fuzz.h
 check_LIBRARIES = libtest.a
 libtest_a_SOURCES = test/lib/fakeboard.c test/lib/fakeboard.h \
 	test/lib/payload.c test/lib/payload.h test/lib/payload_abi.h \
-	test/lib/ring.c test/lib/ring.h
+	test/lib/ring.c test/lib/ring.h \
+	test/lib/vdriver.c test/lib/vdriver.h
 
 if TESTS_BUILT
 unit_tests =
@@ -40,6 +41,7 @@ unit_tests += test/unit/vmm/drive
 unit_tests += test/unit/vmm/serial
 
 device_tests =
+device_tests += test/dev/rng
 
 # On the host's real KVM; skipped where there is none.
 kvm_tests =

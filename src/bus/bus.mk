@@ -8,8 +8,10 @@ libvireo_a_SOURCES += \
 	%D%/notify.h \
 	%D%/plat.c %D%/plat.h \
 	%D%/space.c %D%/space.h \
-	%D%/virtio.h \
-	%D%/virtio_mmio.h \
+	%D%/virtio.c %D%/virtio.h \
+	%D%/virtio_loop.c \
+	%D%/virtio_mmio.c %D%/virtio_mmio.h \
+	%D%/virtio_work.h \
 	%D%/virtq.c %D%/virtq.h \
 	%D%/virtq_packed.c \
 	%D%/virtq_ring.h \

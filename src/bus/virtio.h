@@ -93,8 +93,18 @@ struct virtio_class {
 	void (*queue_reset)(struct virtio_dev *vd, struct virtq *vq);
 };
 
-/* What a transport does for the device; any thread. */
+/*
+ * What a transport does for the device. Interrupts: any thread; the rest on
+ * main (reset: under d->lock, any thread).
+ */
 struct virtio_transport_ops {
+	/* The device gets its place; the guest sees it once it is attached. */
+	int (*plug)(struct virtio_dev *vd, struct err *e);
+	void (*unplug)(struct virtio_dev *vd);
+	/* Queues and their doorbells are there, and (stop) about to go. */
+	void (*start)(struct virtio_dev *vd);
+	void (*stop)(struct virtio_dev *vd);
+	void (*reset)(struct virtio_dev *vd);
 	void (*queue_irq)(struct virtio_dev *vd, struct virtq *vq);
 	void (*config_irq)(struct virtio_dev *vd);
 };
@@ -103,7 +113,7 @@ struct virtio_transport_ops {
 struct virtio_dev {
 	struct device dev;
 	const struct virtio_class *vclass;
-	/* Set by the bus before attach; its data is the transport's own. */
+	/* Set by the bus; the data is the transport's own. */
 	const struct virtio_transport_ops *transport;
 	void *transport_data;
 	struct loop *loop; /* where its queues are served; set before
@@ -135,6 +145,13 @@ extern const struct state_field virtio_state[];
 			  "offer VIRTIO_F_RING_RESET")
 
 extern const struct bus_type virtio_bus_type; /* "virtio-bus": one device */
+
+/* A bus of that type, in its transport. */
+struct virtio_bus {
+	struct bus bus;
+	const struct virtio_transport_ops *transport;
+	void *transport_data;
+};
 
 /*
  * First call of a virtio device's attach: sets vclass from class->flavour,
@@ -178,8 +195,8 @@ void virtio_broken(struct virtio_dev *vd, const char *fmt, ...)
 
 /*
  * The configuration changed: interrupts the driver (at DRIVER_OK, if that is
- * yet to come). Any thread. The generation moves by itself, whenever
- * config_read gives other bytes than before.
+ * yet to come). Any thread, until virtio_detach(). The generation moves by
+ * itself, whenever config_read gives other bytes than before.
  */
 void virtio_config_changed(struct virtio_dev *vd);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The virtio over MMIO transport: a slot is a platform device with one
- * register window and one line that provides a "virtio-bus".
+ * The virtio over MMIO transport: a slot is one register window and one
+ * line, and provides a "virtio-bus" for one device.
  *
  * Spec: VIRTIO 1.2, 4.2 (version 2 registers).
  * Threads: as bus/device.h.
@@ -13,6 +13,8 @@
 #define VIRTIO_MMIO_SIZE 0x200U /* bytes of a slot's window */
 
 struct virtio_mmio;
+
+extern const struct state_field virtio_mmio_state[]; /* of a slot */
 
 /*
  * Makes a slot at base with line gsi and its bus "virtio-mmio-bus.INDEX". An

@@ -34,6 +34,7 @@ const struct state_field virtq_state[] = {
 	STATE_HOST(struct virtq, fill_count), /* 0 between callbacks */
 	STATE_HOST(struct virtq, fill_slots),
 	STATE_HOST(struct virtq, fill_flags),
+	STATE_HOST(struct virtq, popped),
 	STATE_HOST(struct virtq, desc_host),
 	STATE_HOST(struct virtq, driver_host),
 	STATE_HOST(struct virtq, device_host),
@@ -134,13 +135,18 @@ int virtq_table_load(const struct virtq *vq, const struct virtq_table *t,
 
 int virtq_pop(struct virtq *vq, struct chain *c)
 {
+	int rc;
+
 	if (unlikely(vq->broken || !vq->ready))
 		return 0;
-	return vq->packed ? virtq_packed_pop(vq, c) : virtq_split_pop(vq, c);
+	rc = vq->packed ? virtq_packed_pop(vq, c) : virtq_split_pop(vq, c);
+	vq->popped += rc > 0;
+	return rc;
 }
 
 void virtq_unpop(struct virtq *vq, const struct chain *c)
 {
+	vq->popped--;
 	if (vq->packed)
 		virtq_packed_unpop(vq, c);
 	else

@@ -50,6 +50,7 @@ struct virtq {
 	uint16_t avail_seen; /* split: the driver's index when last read */
 	uint16_t fill_count, fill_slots, fill_flags; /* before virtq_flush() */
 	uint32_t unsignalled; /* entries (slots) used since virtq_notify() */
+	uint32_t popped;      /* counts: has the device made progress? */
 	void *desc_host, *driver_host, *device_host;
 	const struct gmem_range *range; /* that held the last buffer */
 	const struct gmem *gmem;

@@ -4,6 +4,7 @@
 # of these files.
 
 device_files =
+device_files += %D%/virtio/rng.c
 
 libvireo_a_SOURCES += $(device_files)
 nodist_libvireo_a_SOURCES += %D%/classes.c

@@ -95,8 +95,11 @@ void fakeboard_step(struct fakeboard *f);
 #define fakeboard_wait(f, condition)                                           \
 	do {                                                                   \
 		unsigned fake_steps_ = 0;                                      \
+		bool fake_held_ = (condition);                                 \
                                                                                \
-		while (!(condition) && fake_steps_++ < 10000)                  \
+		while (!fake_held_ && fake_steps_++ < 10000) {                 \
 			fakeboard_step(f);                                     \
-		assert_true(condition);                                        \
+			fake_held_ = (condition);                              \
+		}                                                              \
+		assert_true(fake_held_);                                       \
 	} while (0)
