@@ -2,5 +2,7 @@
 libvireo_a_SOURCES += \
 	%D%/block.h \
 	%D%/chardev.h \
+	%D%/mem.c \
 	%D%/net.h \
-	%D%/object.h
+	%D%/object.c %D%/object.h \
+	%D%/rng.c

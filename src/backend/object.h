@@ -3,7 +3,7 @@
  * What -object provides: memory, entropy (and later secrets, throttle groups,
  * I/O threads). One constant struct object_class a kind.
  *
- * Threads: main, but rng_read(): any loop.
+ * Threads: main, but rng_ops.read and .cancel: the loop of .bind.
  */
 #pragma once
 
@@ -43,9 +43,15 @@ void object_free(struct object *o);
 struct memory_backend {
 	struct object obj;
 	uint64_t bytes;
-	bool share, prealloc, hugetlb, dump, merge;
+	bool share, prealloc, dump, merge;
 	void *host; /* mapped by complete() */
 	int fd;     /* -1: anonymous */
+	bool has_fd;
+	/* memory-backend-memfd */
+	bool hugetlb, seal;
+	uint64_t hugetlbsize;
+	/* memory-backend-file */
+	char *path;
 };
 
 /*
@@ -62,13 +68,13 @@ struct rng_request {
 	/* bytes, 1…len; or -errno */
 	void (*done)(struct rng_request *r, ssize_t result);
 	void *opaque;
-	struct loop_task task; /* the object's own, from here */
-	struct loop_io io;
+	struct loop_io io; /* the object's own, from here */
 	struct iovec iov;
-	ssize_t result;
+	bool is_pending;
 };
 
 struct rng_ops {
+	/* Once a device; all devices of an object are on one loop: -EBUSY. */
 	int (*bind)(struct object *o, struct loop *l, struct err *e);
 	void (*unbind)(struct object *o);
 	void (*read)(struct object *o, struct rng_request *r);
