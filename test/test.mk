@@ -18,9 +18,12 @@ libtest_a_SOURCES = test/lib/fakeboard.c test/lib/fakeboard.h \
 	test/lib/payload.c test/lib/payload.h test/lib/payload_abi.h \
 	test/lib/ring.c test/lib/ring.h \
 	test/lib/vdriver.c test/lib/vdriver.h
+dist_noinst_DATA += test/lib/loop.h
 
 if TESTS_BUILT
 unit_tests =
+unit_tests += test/unit/backend/blk_file
+unit_tests += test/unit/backend/block
 unit_tests += test/unit/base/err
 unit_tests += test/unit/base/json
 unit_tests += test/unit/base/keyval

@@ -26,7 +26,7 @@ enum blk_op {
 	BLK_READ,
 	BLK_WRITE,
 	BLK_FLUSH,
-	BLK_DISCARD,      /* contents become undefined; may be ignored */
+	BLK_DISCARD,      /* contents become undefined; a hint */
 	BLK_WRITE_ZEROES, /* BLK_MAY_UNMAP: may free the space */
 };
 
@@ -42,7 +42,7 @@ struct blk_caps {
 	uint32_t logical_block, physical_block; /* bytes, powers of two */
 	uint32_t opt_io, min_io;                /* bytes, 0: unknown */
 	uint32_t discard_align, max_discard;    /* bytes, 0: any */
-	uint32_t io_align; /* of offset and length (O_DIRECT), power of two */
+	uint32_t io_align;  /* of offset and length (O_DIRECT), power of two */
 	uint32_t mem_align; /* of iovec bases and lengths */
 };
 
@@ -50,21 +50,28 @@ struct blk_caps {
 struct blk_req {
 	enum blk_op op;
 	unsigned flags;
-	uint64_t offset, bytes; /* multiples of 512 */
+	uint64_t offset, bytes;  /* multiples of 512 */
 	const struct iovec *iov; /* of READ and WRITE: exactly bytes */
 	unsigned niov;
 	/* 0, or -errno: the front end's protocol says the rest. */
 	void (*done)(struct blk_req *r, int result);
-	/* The node's own. */
-	struct blk_node *node;
+	/* The nodes' own. */
+	struct blk_node *node; /* where it was submitted */
+	struct blk_node *at;   /* which works on it */
 	struct loop_io io;
-	struct iovec tail[2];
-	struct iovec *work_iov;
-	void *bounce;
-	uint64_t progress;
 	struct blk_req *next;
+	uint64_t pos;       /* offset in `at` */
+	uint64_t progress;  /* bytes done */
+	unsigned iov_index; /* where progress is in iov */
+	size_t iov_skip;
+	struct iovec span;
+	unsigned char *bounce;
+	uint64_t deadline_ns;
 	unsigned state;
+	bool is_odd; /* iovecs that the host does not take */
 };
+
+enum blk_discard { BLK_DISCARD_IGNORE, BLK_DISCARD_UNMAP };
 
 /* A driver of nodes: "file", "host_device", "raw", "null-co". */
 struct blk_driver {
@@ -74,13 +81,19 @@ struct blk_driver {
 	/* Member names that hold child nodes ("file"), NULL-ended. */
 	const char *const *children;
 	int (*open)(struct blk_node *n, struct err *e);
-	void (*close)(struct blk_node *n); /* half-open too */
+	void (*close)(struct blk_node *n); /* after a failed open too */
 	int (*bind)(struct blk_node *n, struct loop *l, struct err *e);
 	void (*unbind)(struct blk_node *n); /* no request in flight */
+	/* r->at is n; ends in blk_complete(), never from inside. */
 	void (*submit)(struct blk_node *n, struct blk_req *r);
+	/* Ends what waits for time to pass. NULL: nothing does. */
+	void (*drain)(struct blk_node *n);
+	/* NULL: asks the child; without one, -ENOTSUP. */
 	int (*set_writeback)(struct blk_node *n, bool on);
 };
 
+extern const struct blk_driver blk_file_driver, blk_host_device_driver;
+extern const struct blk_driver blk_null_driver, blk_raw_driver;
 extern const struct blk_driver *const blk_drivers[]; /* NULL-ended */
 const struct blk_driver *blk_driver_find(const char *name);
 
@@ -93,8 +106,10 @@ struct blk_node {
 	struct loop *loop;
 	/* Properties that every driver has. */
 	bool read_only, cache_direct, cache_no_flush;
-	int discard, detect_zeroes; /* enum indices */
-	bool is_used; /* by a front end or a parent node */
+	int discard;       /* enum blk_discard */
+	int detect_zeroes; /* off only */
+	bool is_open;      /* the driver's open() was called */
+	char *user;        /* front end or parent node that has it, or NULL */
 	/* The front end: caps.bytes is another now. On the loop. NULL: it does
 	 * not mind. Set after blk_claim(), cleared by blk_release(). */
 	void (*resized)(void *opaque);
@@ -113,23 +128,37 @@ void blk_graph_init(struct blk_graph *g);
 void blk_graph_fini(struct blk_graph *g); /* closes what is left */
 
 /*
- * Opens the node (and inline children) that a -blockdev object describes.
- * `what` names the option for messages.
+ * Opens the node (and inline children) that a -blockdev object describes:
+ * "driver", "node-name", "read-only", "cache" ("direct", "no-flush"),
+ * "discard", "detect-zeroes", the driver's own, and its children as a node's
+ * name or an object, which takes over what it does not say itself. `what`
+ * names the option for messages.
  */
 int blk_open(struct blk_graph *g, struct json_object *conf, const char *what,
 	     struct blk_node **ret, struct err *e);
 struct blk_node *blk_find(struct blk_graph *g, const char *name);
 
-/* A front end takes the node: -EBUSY if another has it. */
+/* A front end takes the node: -EBUSY if another (named in *e) has it. */
 int blk_claim(struct blk_node *n, const char *user, struct err *e);
 void blk_release(struct blk_node *n);
 
-/* Where requests and completions will run. Once before the first submit. */
+/* Where requests and completions will run. Once before the first submit, and
+ * again after blk_unbind(). On failure the node is unbound. */
 int blk_bind(struct blk_node *n, struct loop *l, struct err *e);
 void blk_unbind(struct blk_node *n);
 
 void blk_submit(struct blk_node *n, struct blk_req *r);
-/* Waits, by running the loop, until nothing is in flight (pause, reset). */
+/*
+ * Waits until nothing is in flight (pause, reset): every done() has run. Runs
+ * I/O completions of the loop, of other nodes too, and nothing else.
+ */
 void blk_drain(struct blk_node *n);
 /* Chooses write-back (volatile) or write-through. -ENOTSUP. */
 int blk_set_writeback(struct blk_node *n, bool on);
+
+/* For drivers: hands r, at r->pos, to the child to end. */
+void blk_forward(struct blk_node *child, struct blk_req *r);
+/* For drivers: ends r. From the loop, not from inside submit(). */
+void blk_complete(struct blk_req *r, int result);
+/* For drivers: as blk_complete(), deferred, so from submit() too. */
+void blk_complete_later(struct blk_req *r, int result);

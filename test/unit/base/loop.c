@@ -19,59 +19,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "test/lib/test.h"
+#include "test/lib/loop.h"
 
 #define MS NS_PER_MS
-
-static enum loop_engine engine_uring = LOOP_URING, engine_epoll = LOOP_EPOLL;
-
-static struct loop *new_loop(void **state, struct loop_config c)
-{
-	const enum loop_engine *engine = *state;
-	struct err e = {0};
-	struct loop *l = NULL;
-	int r;
-
-	c.engine = *engine;
-	r = loop_new(&c, &l, &e);
-	if (r && *engine == LOOP_URING) {
-		print_message("# skipped: %s\n", e.text);
-		skip();
-	}
-	if (r)
-		fail_msg("%s", e.text);
-	assert_int_equal(loop_engine_of(l), *engine);
-	return l;
-}
-
-static struct loop *new_plain(void **state)
-{
-	return new_loop(state, (struct loop_config){0});
-}
-
-static void step(struct loop *l, uint64_t wait_ns)
-{
-	struct err e = {0};
-
-	if (loop_step(l, wait_ns, &e))
-		fail_msg("%s", e.text);
-}
-
-/* Steps until *what is at least n; fails after two seconds. */
-static void step_until(struct loop *l, const unsigned *what, unsigned n)
-{
-	uint64_t end = loop_now(l) + 2000 * MS;
-
-	while (*what < n && loop_now(l) < end)
-		step(l, 100 * MS);
-	assert_int_equal(*what, n);
-}
-
-static void quiet(struct loop *l)
-{
-	for (int i = 0; i < 4; i++)
-		step(l, 2 * MS);
-}
 
 /* --- readiness --- */
 
@@ -95,18 +45,18 @@ static void reader_ready(struct loop_fd *f, unsigned events)
 
 static void readiness_is_level_triggered(void **state)
 {
-	struct loop *l = new_plain(state);
+	struct loop *l = test_loop_plain(state);
 	struct reader r = {.f.ready = reader_ready, .read_bytes = 1};
 	int p[2];
 
 	assert_int_equal(pipe(p), 0);
 	assert_int_equal(loop_fd_add(l, &r.f, p[0], EPOLLIN, NULL), 0);
-	quiet(l);
+	test_loop_quiet(l);
 	assert_int_equal(r.called, 0);
 	assert_int_equal(write(p[1], "abc", 3), 3);
-	step_until(l, &r.called, 3); /* one byte each time */
+	test_loop_until(l, &r.called, 3); /* one byte each time */
 	assert_int_equal(r.events, EPOLLIN);
-	quiet(l);
+	test_loop_quiet(l);
 	assert_int_equal(r.called, 3);
 	loop_fd_del(&r.f);
 	loop_fd_del(&r.f); /* harmless */
@@ -117,25 +67,25 @@ static void readiness_is_level_triggered(void **state)
 
 static void readiness_can_pause(void **state)
 {
-	struct loop *l = new_plain(state);
+	struct loop *l = test_loop_plain(state);
 	struct reader r = {.f.ready = reader_ready, .read_bytes = 3};
 	int s[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, s), 0);
 	assert_int_equal(loop_fd_add(l, &r.f, s[0], EPOLLIN, NULL), 0);
-	quiet(l);
+	test_loop_quiet(l);
 	loop_fd_events(&r.f, 0);
 	assert_int_equal(write(s[1], "abc", 3), 3);
-	quiet(l);
+	test_loop_quiet(l);
 	assert_int_equal(r.called, 0);
 	loop_fd_events(&r.f, EPOLLIN);
-	step_until(l, &r.called, 1);
-	quiet(l);
+	test_loop_until(l, &r.called, 1);
+	test_loop_quiet(l);
 	assert_int_equal(r.called, 1);
 	/* Another event instead, while the poll for input is in flight. */
 	r.read_bytes = 0;
 	loop_fd_events(&r.f, EPOLLOUT);
-	step_until(l, &r.called, 2);
+	test_loop_until(l, &r.called, 2);
 	assert_int_equal(r.events, EPOLLOUT);
 	loop_fd_del(&r.f);
 	loop_free(l);
@@ -145,17 +95,17 @@ static void readiness_can_pause(void **state)
 
 static void hang_up_is_reported(void **state)
 {
-	struct loop *l = new_plain(state);
+	struct loop *l = test_loop_plain(state);
 	struct reader r = {.f.ready = reader_ready, .delete_at = 1};
 	int p[2];
 
 	assert_int_equal(pipe(p), 0);
 	assert_int_equal(loop_fd_add(l, &r.f, p[0], EPOLLIN, NULL), 0);
-	quiet(l);
+	test_loop_quiet(l);
 	close(p[1]);
-	step_until(l, &r.called, 1);
+	test_loop_until(l, &r.called, 1);
 	assert_true(r.events & EPOLLHUP);
-	quiet(l);
+	test_loop_quiet(l);
 	assert_int_equal(r.called, 1);
 	assert_null(r.f.loop);
 	loop_free(l);
@@ -164,7 +114,7 @@ static void hang_up_is_reported(void **state)
 
 static void regular_file_is_always_ready(void **state)
 {
-	struct loop *l = new_plain(state);
+	struct loop *l = test_loop_plain(state);
 	struct reader r = {.f.ready = reader_ready, .delete_at = 3};
 	struct reader null = {.f.ready = reader_ready};
 	FILE *f = tmpfile();
@@ -173,17 +123,17 @@ static void regular_file_is_always_ready(void **state)
 	assert_non_null(f);
 	assert_int_equal(loop_fd_add(l, &r.f, fileno(f), EPOLLIN, NULL), 0);
 	assert_int_equal(loop_fd_add(l, &null.f, fd, EPOLLOUT, NULL), 0);
-	step_until(l, &r.called, 3);
-	step(l, 0);
-	step(l, 0);
+	test_loop_until(l, &r.called, 3);
+	test_loop_step(l, 0);
+	test_loop_step(l, 0);
 	assert_true(null.called > 0);
 	loop_fd_events(&null.f, 0);
 	null.called = 0;
-	quiet(l);
+	test_loop_quiet(l);
 	assert_int_equal(null.called, 0);
 	loop_fd_events(&null.f, EPOLLOUT);
-	step(l, 0);
-	step(l, 0);
+	test_loop_step(l, 0);
+	test_loop_step(l, 0);
 	assert_true(null.called > 0);
 	loop_fd_del(&null.f);
 	loop_free(l);
@@ -193,7 +143,7 @@ static void regular_file_is_always_ready(void **state)
 
 static void bad_fd_is_refused(void **state)
 {
-	struct loop *l = new_plain(state);
+	struct loop *l = test_loop_plain(state);
 	struct reader r = {.f.ready = reader_ready};
 	struct err e = {0};
 
@@ -225,7 +175,7 @@ static void pair_ready(struct loop_fd *f, unsigned events)
 
 static void callback_removes_another(void **state)
 {
-	struct loop *l = new_plain(state);
+	struct loop *l = test_loop_plain(state);
 	int p[2][2];
 
 	for (int i = 0; i < 2; i++) {
@@ -237,7 +187,7 @@ static void callback_removes_another(void **state)
 		assert_int_equal(
 			loop_fd_add(l, &pair[i]->f, p[i][0], EPOLLIN, NULL), 0);
 	}
-	quiet(l);
+	test_loop_quiet(l);
 	assert_true(!pair[0] != !pair[1]);
 	assert_int_equal((pair[0] ? pair[0] : pair[1])->called, 1);
 	loop_free(l);
@@ -250,7 +200,7 @@ static void callback_removes_another(void **state)
 
 static void slots_are_reused(void **state)
 {
-	struct loop *l = new_plain(state);
+	struct loop *l = test_loop_plain(state);
 	struct reader r = {.f.ready = reader_ready, .read_bytes = 1};
 	int p[2];
 
@@ -258,14 +208,14 @@ static void slots_are_reused(void **state)
 	for (unsigned i = 0; i < 3000; i++) {
 		assert_int_equal(loop_fd_add(l, &r.f, p[0], EPOLLIN, NULL), 0);
 		if (i % 3 == 0)
-			step(l, 0);
+			test_loop_step(l, 0);
 		loop_fd_del(&r.f);
 		if (i % 5 == 0)
-			step(l, 0);
+			test_loop_step(l, 0);
 	}
 	assert_int_equal(loop_fd_add(l, &r.f, p[0], EPOLLIN, NULL), 0);
 	assert_int_equal(write(p[1], "x", 1), 1);
-	step_until(l, &r.called, 1);
+	test_loop_until(l, &r.called, 1);
 	loop_fd_del(&r.f);
 	loop_free(l);
 	close(p[0]);
@@ -298,25 +248,25 @@ static void write_event(int fd, uint64_t n)
 
 static void event_drains_its_counter(void **state)
 {
-	struct loop *l = new_plain(state);
+	struct loop *l = test_loop_plain(state);
 	struct kick k = {.ev.fired = kick_fired};
 	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 
 	write_event(fd, 5);
 	write_event(fd, 2);
 	assert_int_equal(loop_event_add(l, &k.ev, fd, NULL), 0);
-	step_until(l, &k.called, 1);
+	test_loop_until(l, &k.called, 1);
 	assert_int_equal(k.total, 7);
-	quiet(l);
+	test_loop_quiet(l);
 	assert_int_equal(k.called, 1);
 	write_event(fd, 1);
-	step_until(l, &k.called, 2);
+	test_loop_until(l, &k.called, 2);
 	assert_int_equal(k.total, 8);
 	k.delete = true;
 	write_event(fd, 1);
-	step_until(l, &k.called, 3);
+	test_loop_until(l, &k.called, 3);
 	write_event(fd, 1);
-	quiet(l);
+	test_loop_quiet(l);
 	assert_int_equal(k.called, 3);
 	loop_event_del(&k.ev);
 	loop_free(l);
@@ -326,22 +276,22 @@ static void event_drains_its_counter(void **state)
 /* A removed event must not eat the counter of the one that replaces it. */
 static void event_is_replaced_at_once(void **state)
 {
-	struct loop *l = new_plain(state);
+	struct loop *l = test_loop_plain(state);
 	struct kick a = {.ev.fired = kick_fired}, b = a;
 	int fd[2] = {eventfd(0, EFD_CLOEXEC), eventfd(0, EFD_CLOEXEC)};
 
-	step(l, 0);
+	test_loop_step(l, 0);
 	assert_int_equal(loop_event_add(l, &a.ev, fd[0], NULL), 0);
 	loop_event_del(&a.ev);
 	assert_int_equal(loop_event_add(l, &b.ev, fd[1], NULL), 0);
 	write_event(fd[1], 3);
-	step_until(l, &b.called, 1);
+	test_loop_until(l, &b.called, 1);
 	assert_int_equal(b.total, 3);
 	/* And once more with the read in the kernel. */
 	loop_event_del(&b.ev);
 	assert_int_equal(loop_event_add(l, &a.ev, fd[0], NULL), 0);
 	write_event(fd[0], 4);
-	step_until(l, &a.called, 1);
+	test_loop_until(l, &a.called, 1);
 	assert_int_equal(a.total, 4);
 	loop_event_del(&a.ev);
 	loop_free(l);
@@ -382,7 +332,7 @@ static void timer_expired(struct loop_timer *lt)
 
 static void timers_run_in_order(void **state)
 {
-	struct loop *l = new_plain(state);
+	struct loop *l = test_loop_plain(state);
 	struct timer t[TIMERS] = {0};
 	uint64_t now = loop_now(l);
 
@@ -394,7 +344,7 @@ static void timers_run_in_order(void **state)
 			loop_timer_arm(l, &t[i].t, now + MS * (1 + t[i].id)),
 			0);
 	}
-	step_until(l, &fired.n, TIMERS);
+	test_loop_until(l, &fired.n, TIMERS);
 	for (int i = 0; i < TIMERS; i++)
 		assert_int_equal(fired.order[i], i);
 	assert_true(loop_now(l) >= now + MS * TIMERS);
@@ -403,7 +353,7 @@ static void timers_run_in_order(void **state)
 
 static void timers_cancel_inside_callbacks(void **state)
 {
-	struct loop *l = new_plain(state);
+	struct loop *l = test_loop_plain(state);
 	struct timer t[4] = {0};
 	uint64_t due;
 
@@ -421,8 +371,8 @@ static void timers_cancel_inside_callbacks(void **state)
 	assert_int_equal(loop_timer_arm(l, &t[3].t, due + MS), 0);
 	loop_timer_cancel(&t[3].t);
 	loop_timer_cancel(&t[3].t);
-	step_until(l, &fired.n, 3);
-	quiet(l);
+	test_loop_until(l, &fired.n, 3);
+	test_loop_quiet(l);
 	assert_int_equal(fired.n, 3);
 	assert_int_equal(fired.order[0], 0);
 	assert_int_equal(fired.order[1], 2);
@@ -432,15 +382,15 @@ static void timers_cancel_inside_callbacks(void **state)
 
 static void timer_can_move(void **state)
 {
-	struct loop *l = new_plain(state);
+	struct loop *l = test_loop_plain(state);
 	struct timer t = {.t.expired = timer_expired};
 	uint64_t now = loop_now(l);
 
 	memset(&fired, 0, sizeof(fired));
 	assert_int_equal(loop_timer_arm(l, &t.t, now + 3600 * NS_PER_S), 0);
-	step(l, 0);
+	test_loop_step(l, 0);
 	assert_int_equal(loop_timer_arm(l, &t.t, now + 3 * MS), 0);
-	step_until(l, &fired.n, 1);
+	test_loop_until(l, &fired.n, 1);
 	assert_true(loop_now(l) >= now + 3 * MS);
 	assert_true(loop_now(l) < now + 1000 * MS);
 	loop_free(l);
@@ -449,7 +399,7 @@ static void timer_can_move(void **state)
 /* A timer that is always due starves neither the others nor the step. */
 static void due_timer_does_not_starve(void **state)
 {
-	struct loop *l = new_plain(state);
+	struct loop *l = test_loop_plain(state);
 	struct timer a = {.t.expired = timer_expired, .again = 1U << 30};
 	struct timer b = {.t.expired = timer_expired, .id = 1};
 	bool seen = false;
@@ -459,7 +409,7 @@ static void due_timer_does_not_starve(void **state)
 	assert_int_equal(loop_timer_arm(l, &b.t, loop_now(l) + MS), 0);
 	for (int i = 0; i < 200000 && !seen; i++) {
 		fired.n = 0;
-		step(l, 0);
+		test_loop_step(l, 0);
 		assert_true(fired.n <= 2);
 		seen = fired.n && fired.order[fired.n - 1] == 1;
 		seen = seen || (fired.n == 2 && fired.order[0] == 1);
@@ -471,8 +421,8 @@ static void due_timer_does_not_starve(void **state)
 
 static void virtual_clock_moves_when_told(void **state)
 {
-	struct loop *l =
-		new_loop(state, (struct loop_config){.virtual_clock = true});
+	struct loop *l = test_loop_new(
+		state, (struct loop_config){.virtual_clock = true});
 	struct timer a = {.t.expired = timer_expired, .id = 1};
 	struct timer b = {.t.expired = timer_expired, .id = 2};
 
@@ -480,7 +430,7 @@ static void virtual_clock_moves_when_told(void **state)
 	assert_int_equal(loop_now(l), 0);
 	assert_int_equal(loop_timer_arm(l, &a.t, 100), 0);
 	assert_int_equal(loop_timer_arm(l, &b.t, 50), 0);
-	quiet(l);
+	test_loop_quiet(l);
 	assert_int_equal(fired.n, 0);
 	loop_advance(l, 49);
 	assert_int_equal(fired.n, 0);
@@ -517,8 +467,8 @@ static void period_expired(struct loop_timer *t)
 
 static void virtual_clock_stops_at_deadlines(void **state)
 {
-	struct loop *l =
-		new_loop(state, (struct loop_config){.virtual_clock = true});
+	struct loop *l = test_loop_new(
+		state, (struct loop_config){.virtual_clock = true});
 
 	period.n = 0;
 	period.t = (struct loop_timer){.expired = period_expired};
@@ -560,7 +510,7 @@ static void task_run(struct loop_task *lt)
 
 static void tasks_run_once_in_order(void **state)
 {
-	struct loop *l = new_plain(state);
+	struct loop *l = test_loop_plain(state);
 	unsigned order = 0;
 	struct task t[4];
 
@@ -577,14 +527,14 @@ static void tasks_run_once_in_order(void **state)
 	loop_task_cancel(l, &t[1].t);
 	loop_task_cancel(l, &t[1].t);
 	t[3].repost = 1;
-	step(l, 100 * MS);
+	test_loop_step(l, 100 * MS);
 	assert_int_equal(order, 134);
-	step(l, 100 * MS);
+	test_loop_step(l, 100 * MS);
 	assert_int_equal(order, 1344);
-	quiet(l);
+	test_loop_quiet(l);
 	assert_int_equal(order, 1344);
 	loop_post(l, &t[1].t);
-	step(l, 100 * MS);
+	test_loop_step(l, 100 * MS);
 	assert_int_equal(order, 13442);
 	loop_free(l);
 }
@@ -602,7 +552,7 @@ static void *poster(void *opaque)
 
 static void posts_from_threads_are_not_lost(void **state)
 {
-	struct loop *l = new_plain(state);
+	struct loop *l = test_loop_plain(state);
 	pthread_t thread[POSTERS];
 	struct task t[POSTERS];
 	uint64_t end = loop_now(l) + 10000 * MS;
@@ -616,7 +566,7 @@ static void posts_from_threads_are_not_lost(void **state)
 	/* Waits without a limit: a lost wake-up hangs here (and the test is
 	 * killed), a lost run fails below. */
 	while (!all && loop_now(l) < end) {
-		step(l, LOOP_NO_OFFSET);
+		test_loop_step(l, LOOP_NO_OFFSET);
 		all = true;
 		for (unsigned i = 0; i < POSTERS; i++)
 			all = all && t[i].seen == POSTS;
@@ -636,7 +586,7 @@ static void *stopper(void *opaque)
 
 static void stop_from_a_thread(void **state)
 {
-	struct loop *l = new_plain(state);
+	struct loop *l = test_loop_plain(state);
 	pthread_t thread;
 
 	assert_int_equal(pthread_create(&thread, NULL, stopper, l), 0);
@@ -657,7 +607,7 @@ static void *run_loop(void *opaque)
 /* Made and filled by one thread, sealed and run by another. */
 static void loop_moves_to_its_thread(void **state)
 {
-	struct loop *l = new_plain(state);
+	struct loop *l = test_loop_plain(state);
 	struct task t = {.t.run = task_run, .l = l};
 	struct kick k = {.ev.fired = kick_fired};
 	int fd = eventfd(0, EFD_CLOEXEC);
@@ -708,7 +658,7 @@ static int temp_file(size_t bytes)
 
 static void io_reads_what_it_wrote(void **state)
 {
-	struct loop *l = new_plain(state);
+	struct loop *l = test_loop_plain(state);
 	int fd = temp_file(0), file = loop_file_add(l, fd, NULL);
 	char a[] = "hello ", b[] = "world", in[12] = {0};
 	struct iovec out[] = {{a, 6}, {b, 5}}, iov = {in, sizeof(in)};
@@ -718,20 +668,20 @@ static void io_reads_what_it_wrote(void **state)
 	completed = 0;
 	loop_writev(l, &io.io, file, out, 2, 100);
 	assert_int_equal(completed, 0); /* never inside the call */
-	step_until(l, &completed, 1);
+	test_loop_until(l, &completed, 1);
 	assert_int_equal(io.result, 11);
 	loop_fdatasync(l, &io.io, file);
-	step_until(l, &completed, 2);
+	test_loop_until(l, &completed, 2);
 	assert_int_equal(io.result, 0);
 	loop_readv(l, &io.io, file, &iov, 1, 100);
-	step_until(l, &completed, 3);
+	test_loop_until(l, &completed, 3);
 	assert_int_equal(io.result, 11); /* end of file: short */
 	assert_string_equal(in, "hello world");
 	loop_readv(l, &io.io, file, &iov, 1, 4096);
-	step_until(l, &completed, 4);
+	test_loop_until(l, &completed, 4);
 	assert_int_equal(io.result, 0);
 	loop_readv(l, &io.io, file, &iov, 0, 0);
-	step_until(l, &completed, 5);
+	test_loop_until(l, &completed, 5);
 	assert_int_equal(io.result, 0);
 	loop_file_del(l, file);
 	loop_free(l);
@@ -740,7 +690,7 @@ static void io_reads_what_it_wrote(void **state)
 
 static void fallocate_punches_holes(void **state)
 {
-	struct loop *l = new_plain(state);
+	struct loop *l = test_loop_plain(state);
 	int fd = temp_file(0), file = loop_file_add(l, fd, NULL);
 	static char page[8192], in[8192];
 	struct iovec iov = {page, sizeof(page)}, riov = {in, sizeof(in)};
@@ -749,13 +699,13 @@ static void fallocate_punches_holes(void **state)
 	memset(page, 0xaa, sizeof(page));
 	completed = 0;
 	loop_writev(l, &io.io, file, &iov, 1, 0);
-	step_until(l, &completed, 1);
+	test_loop_until(l, &completed, 1);
 	loop_fallocate(l, &io.io, file,
 		       FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096);
-	step_until(l, &completed, 2);
+	test_loop_until(l, &completed, 2);
 	assert_int_equal(io.result, 0);
 	loop_readv(l, &io.io, file, &riov, 1, 0);
-	step_until(l, &completed, 3);
+	test_loop_until(l, &completed, 3);
 	assert_int_equal(io.result, 8192);
 	assert_int_equal(in[4095], 0);
 	assert_memory_equal(in + 4096, page, 4096);
@@ -766,7 +716,7 @@ static void fallocate_punches_holes(void **state)
 
 static void io_errors_come_back(void **state)
 {
-	struct loop *l = new_plain(state);
+	struct loop *l = test_loop_plain(state);
 	int full = open("/dev/full", O_RDWR | O_CLOEXEC);
 	int ro = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	int f1 = loop_file_add(l, full, NULL), f2 = loop_file_add(l, ro, NULL);
@@ -777,12 +727,12 @@ static void io_errors_come_back(void **state)
 	completed = 0;
 	loop_writev(l, &a.io, f1, &iov, 1, 0);
 	loop_writev(l, &b.io, f2, &iov, 1, 0);
-	step_until(l, &completed, 2);
+	test_loop_until(l, &completed, 2);
 	assert_int_equal(a.result, -ENOSPC);
 	assert_int_equal(b.result, -EBADF);
 	iov.iov_base = (void *)8; /* not ours */
 	loop_readv(l, &b.io, f2, &iov, 1, 0);
-	step_until(l, &completed, 3);
+	test_loop_until(l, &completed, 3);
 	assert_int_equal(b.result, -EFAULT);
 	loop_file_del(l, f1);
 	loop_file_del(l, f2);
@@ -793,7 +743,7 @@ static void io_errors_come_back(void **state)
 
 static void positionless_io_waits(void **state)
 {
-	struct loop *l = new_plain(state);
+	struct loop *l = test_loop_plain(state);
 	struct io a = {.io.done = io_done}, b = a;
 	char in[2][8] = {0}, out[] = "abc";
 	struct iovec iov[2] = {{in[0], 8}, {in[1], 8}}, wiov = {out, 3};
@@ -804,21 +754,21 @@ static void positionless_io_waits(void **state)
 	completed = 0;
 	loop_readv(l, &a.io, file, &iov[0], 1, LOOP_NO_OFFSET);
 	loop_readv(l, &b.io, file, &iov[1], 1, LOOP_NO_OFFSET);
-	quiet(l);
+	test_loop_quiet(l);
 	assert_int_equal(completed, 0);
 	/* Which of the two takes it is the kernel's choice. */
 	assert_int_equal(write(s[1], "one", 3), 3);
-	step_until(l, &completed, 1);
+	test_loop_until(l, &completed, 1);
 	assert_int_equal(a.result + b.result, 3);
 	assert_string_equal(in[a.result ? 0 : 1], "one");
 	assert_string_equal(in[a.result ? 1 : 0], "");
 	first = a.result ? 0 : 1;
 	assert_int_equal(write(s[1], "two", 3), 3);
-	step_until(l, &completed, 2);
+	test_loop_until(l, &completed, 2);
 	assert_int_equal(a.result + b.result, 6);
 	assert_string_equal(in[!first], "two");
 	loop_writev(l, &a.io, file, &wiov, 1, LOOP_NO_OFFSET);
-	step_until(l, &completed, 3);
+	test_loop_until(l, &completed, 3);
 	assert_int_equal(a.result, 3);
 	assert_int_equal(read(s[1], in[0], 8), 3);
 	loop_file_del(l, file);
@@ -829,7 +779,7 @@ static void positionless_io_waits(void **state)
 
 static void io_can_be_cancelled(void **state)
 {
-	struct loop *l = new_plain(state);
+	struct loop *l = test_loop_plain(state);
 	struct io a = {.io.done = io_done}, b = a;
 	char in[8];
 	struct iovec iov = {in, 8};
@@ -842,20 +792,20 @@ static void io_can_be_cancelled(void **state)
 	loop_readv(l, &a.io, file, &iov, 1, LOOP_NO_OFFSET);
 	loop_io_cancel(l, &a.io);
 	assert_int_equal(completed, 0);
-	step_until(l, &completed, 1);
+	test_loop_until(l, &completed, 1);
 	assert_int_equal(a.result, -ECANCELED);
 	loop_readv(l, &a.io, file, &iov, 1, LOOP_NO_OFFSET);
 	loop_readv(l, &b.io, file, &iov, 1, LOOP_NO_OFFSET);
-	quiet(l);
+	test_loop_quiet(l);
 	loop_io_cancel(l, &a.io);
 	loop_io_cancel(l, &a.io);
-	step_until(l, &completed, 2);
+	test_loop_until(l, &completed, 2);
 	assert_int_equal(a.result, -ECANCELED);
 	assert_int_equal(write(p[1], "x", 1), 1);
-	step_until(l, &completed, 3);
+	test_loop_until(l, &completed, 3);
 	assert_int_equal(b.result, 1);
 	loop_io_cancel(l, &b.io); /* idle: nothing happens */
-	quiet(l);
+	test_loop_quiet(l);
 	assert_int_equal(completed, 3);
 	loop_file_del(l, file);
 	loop_free(l);
@@ -868,7 +818,8 @@ static void io_can_be_cancelled(void **state)
 /* Far more operations than the ring has entries. */
 static void full_ring_loses_nothing(void **state)
 {
-	struct loop *l = new_loop(state, (struct loop_config){.entries = 4});
+	struct loop *l =
+		test_loop_new(state, (struct loop_config){.entries = 4});
 	int fd = temp_file(MANY * 4), file = loop_file_add(l, fd, NULL);
 	static struct io io[MANY];
 	static uint32_t value[MANY], in[MANY];
@@ -885,8 +836,8 @@ static void full_ring_loses_nothing(void **state)
 	}
 	assert_int_equal(loop_event_add(l, &k.ev, efd, NULL), 0);
 	write_event(efd, 1);
-	step_until(l, &completed, MANY);
-	step_until(l, &k.called, 1);
+	test_loop_until(l, &completed, MANY);
+	test_loop_until(l, &k.called, 1);
 	for (unsigned i = 0; i < MANY; i++)
 		assert_int_equal(io[i].result, 4);
 	assert_int_equal(pread(fd, in, sizeof(in), 0), sizeof(in));
@@ -901,7 +852,8 @@ static void full_ring_loses_nothing(void **state)
 /* Cancels of what waits for room, and of more than the ring can hold. */
 static void full_ring_cancels(void **state)
 {
-	struct loop *l = new_loop(state, (struct loop_config){.entries = 4});
+	struct loop *l =
+		test_loop_new(state, (struct loop_config){.entries = 4});
 	static struct io io[MANY];
 	static char in[MANY];
 	static struct iovec iov[MANY];
@@ -916,16 +868,16 @@ static void full_ring_cancels(void **state)
 		io[i] = (struct io){.io.done = io_done};
 		loop_readv(l, &io[i].io, file, &iov[i], 1, LOOP_NO_OFFSET);
 		if (i == MANY / 2)
-			quiet(l);
+			test_loop_quiet(l);
 	}
 	for (unsigned i = 0; i < MANY; i += 2)
 		loop_io_cancel(l, &io[i].io);
-	step_until(l, &completed, MANY / 2);
+	test_loop_until(l, &completed, MANY / 2);
 	for (unsigned i = 0; i < MANY; i++)
 		assert_int_equal(io[i].result, i % 2 ? 0 : -ECANCELED);
 	for (unsigned i = 1; i < MANY; i += 2)
 		assert_int_equal(write(p[1], "x", 1), 1);
-	step_until(l, &completed, MANY);
+	test_loop_until(l, &completed, MANY);
 	for (unsigned i = 1; i < MANY; i += 2)
 		ran += io[i].result == 1;
 	assert_int_equal(ran, MANY / 2);
@@ -937,7 +889,7 @@ static void full_ring_cancels(void **state)
 
 static void registered_buffers_work(void **state)
 {
-	struct loop *l = new_plain(state);
+	struct loop *l = test_loop_plain(state);
 	int fd = temp_file(8192), file = loop_file_add(l, fd, NULL);
 	struct io io = {.io.done = io_done};
 	size_t len = 16 * 4096;
@@ -957,10 +909,10 @@ static void registered_buffers_work(void **state)
 		memset(ram, 0x5a, 4096);
 		completed = 0;
 		loop_write_fixed(l, &io.io, file, ram, 4096, 512, 0);
-		step_until(l, &completed, 1);
+		test_loop_until(l, &completed, 1);
 		assert_int_equal(io.result, 4096);
 		loop_read_fixed(l, &io.io, file, ram + 8192, 4096, 512, 0);
-		step_until(l, &completed, 2);
+		test_loop_until(l, &completed, 2);
 		assert_int_equal(io.result, 4096);
 		assert_memory_equal(ram, ram + 8192, 4096);
 	}
@@ -1011,7 +963,7 @@ static void drainer_fired(struct loop_event *ev, uint64_t count)
 
 static void draining_runs_nothing_else(void **state)
 {
-	struct loop *l = new_plain(state);
+	struct loop *l = test_loop_plain(state);
 	int fd = temp_file(4096), ofd = eventfd(0, EFD_CLOEXEC);
 	struct kick other = {.ev.fired = kick_fired};
 	struct drainer d = {.ev.fired = drainer_fired,
@@ -1024,9 +976,9 @@ static void draining_runs_nothing_else(void **state)
 		d.io[i].io.done = io_done;
 	assert_int_equal(loop_event_add(l, &d.ev, efd, NULL), 0);
 	assert_int_equal(loop_event_add(l, &other.ev, ofd, NULL), 0);
-	step_until(l, &d.drained, 1);
-	step_until(l, &other.called, 1);
-	quiet(l);
+	test_loop_until(l, &d.drained, 1);
+	test_loop_until(l, &other.called, 1);
+	test_loop_quiet(l);
 	assert_int_equal(d.drained, 1);
 	assert_int_equal(other.called, 1);
 	loop_event_del(&other.ev);
@@ -1039,14 +991,14 @@ static void draining_runs_nothing_else(void **state)
 
 static void complete_is_deferred(void **state)
 {
-	struct loop *l = new_plain(state);
+	struct loop *l = test_loop_plain(state);
 	struct io a = {.io.done = io_done}, b = a;
 
 	completed = 0;
 	loop_complete(l, &a.io, -EIO);
 	loop_complete(l, &b.io, 5);
 	assert_int_equal(completed, 0);
-	step(l, UINT64_MAX);
+	test_loop_step(l, UINT64_MAX);
 	assert_int_equal(completed, 2);
 	assert_int_equal(a.result, -EIO);
 	assert_int_equal(b.result, 5);
@@ -1055,7 +1007,7 @@ static void complete_is_deferred(void **state)
 
 static void too_many_files_is_an_error(void **state)
 {
-	struct loop *l = new_plain(state);
+	struct loop *l = test_loop_plain(state);
 	int file[1200], n = 0, fd = temp_file(0);
 	struct err e = {0};
 
@@ -1082,48 +1034,42 @@ static void auto_finds_an_engine(void **state)
 	assert_int_not_equal(loop_engine_of(l), LOOP_AUTO);
 	assert_int_equal(loop_seal(l, NULL), 0);
 	assert_int_equal(loop_seal(l, NULL), 0);
-	step(l, 0);
+	test_loop_step(l, 0);
 	loop_free(l);
 	loop_free(NULL);
 }
 
-#define BOTH(f)                                                                \
-	{#f ", io_uring", f, NULL, NULL, &engine_uring},                       \
-	{                                                                      \
-#f ", epoll", f, NULL, NULL, &engine_epoll                     \
-	}
-
 static const struct CMUnitTest tests[] = {
-	BOTH(readiness_is_level_triggered),
-	BOTH(readiness_can_pause),
-	BOTH(hang_up_is_reported),
-	BOTH(regular_file_is_always_ready),
-	BOTH(bad_fd_is_refused),
-	BOTH(callback_removes_another),
-	BOTH(slots_are_reused),
-	BOTH(event_drains_its_counter),
-	BOTH(event_is_replaced_at_once),
-	BOTH(timers_run_in_order),
-	BOTH(timers_cancel_inside_callbacks),
-	BOTH(timer_can_move),
-	BOTH(due_timer_does_not_starve),
-	BOTH(virtual_clock_moves_when_told),
-	BOTH(virtual_clock_stops_at_deadlines),
-	BOTH(tasks_run_once_in_order),
-	BOTH(posts_from_threads_are_not_lost),
-	BOTH(stop_from_a_thread),
-	BOTH(loop_moves_to_its_thread),
-	BOTH(io_reads_what_it_wrote),
-	BOTH(fallocate_punches_holes),
-	BOTH(io_errors_come_back),
-	BOTH(positionless_io_waits),
-	BOTH(io_can_be_cancelled),
-	BOTH(full_ring_loses_nothing),
-	BOTH(full_ring_cancels),
-	BOTH(registered_buffers_work),
-	BOTH(draining_runs_nothing_else),
-	BOTH(complete_is_deferred),
-	BOTH(too_many_files_is_an_error),
+	ON_BOTH_ENGINES(readiness_is_level_triggered),
+	ON_BOTH_ENGINES(readiness_can_pause),
+	ON_BOTH_ENGINES(hang_up_is_reported),
+	ON_BOTH_ENGINES(regular_file_is_always_ready),
+	ON_BOTH_ENGINES(bad_fd_is_refused),
+	ON_BOTH_ENGINES(callback_removes_another),
+	ON_BOTH_ENGINES(slots_are_reused),
+	ON_BOTH_ENGINES(event_drains_its_counter),
+	ON_BOTH_ENGINES(event_is_replaced_at_once),
+	ON_BOTH_ENGINES(timers_run_in_order),
+	ON_BOTH_ENGINES(timers_cancel_inside_callbacks),
+	ON_BOTH_ENGINES(timer_can_move),
+	ON_BOTH_ENGINES(due_timer_does_not_starve),
+	ON_BOTH_ENGINES(virtual_clock_moves_when_told),
+	ON_BOTH_ENGINES(virtual_clock_stops_at_deadlines),
+	ON_BOTH_ENGINES(tasks_run_once_in_order),
+	ON_BOTH_ENGINES(posts_from_threads_are_not_lost),
+	ON_BOTH_ENGINES(stop_from_a_thread),
+	ON_BOTH_ENGINES(loop_moves_to_its_thread),
+	ON_BOTH_ENGINES(io_reads_what_it_wrote),
+	ON_BOTH_ENGINES(fallocate_punches_holes),
+	ON_BOTH_ENGINES(io_errors_come_back),
+	ON_BOTH_ENGINES(positionless_io_waits),
+	ON_BOTH_ENGINES(io_can_be_cancelled),
+	ON_BOTH_ENGINES(full_ring_loses_nothing),
+	ON_BOTH_ENGINES(full_ring_cancels),
+	ON_BOTH_ENGINES(registered_buffers_work),
+	ON_BOTH_ENGINES(draining_runs_nothing_else),
+	ON_BOTH_ENGINES(complete_is_deferred),
+	ON_BOTH_ENGINES(too_many_files_is_an_error),
 	cmocka_unit_test(auto_finds_an_engine),
 };
 

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Event loops for tests that run on both engines: the state of such a test
+ * points to an enum loop_engine.
+ */
+#pragma once
+
+#include <time.h>
+#include <unistd.h>
+
+#include "base/loop.h"
+#include "test/lib/test.h"
+
+static enum loop_engine test_engine_uring = LOOP_URING;
+static enum loop_engine test_engine_epoll = LOOP_EPOLL;
+
+/* Two rows of a test table. */
+#define ON_BOTH_ENGINES(f)                                                     \
+	{#f ", io_uring", f, NULL, NULL, &test_engine_uring},                  \
+	{                                                                      \
+#f ", epoll", f, NULL, NULL, &test_engine_epoll                \
+	}
+
+/* Skips the test where the host has no io_uring. */
+static inline struct loop *test_loop_new(void **state, struct loop_config c)
+{
+	struct err e = {0};
+	struct loop *l = NULL;
+	int r;
+
+	alarm(120); /* a lost wake-up is a failure, not a hang */
+	c.engine = *(const enum loop_engine *)*state;
+	r = loop_new(&c, &l, &e);
+	if (r && c.engine == LOOP_URING) {
+		print_message("# skipped: %s\n", e.text);
+		skip();
+	}
+	if (r)
+		fail_msg("%s", e.text);
+	assert_int_equal(loop_engine_of(l), c.engine);
+	return l;
+}
+
+static inline struct loop *test_loop_plain(void **state)
+{
+	return test_loop_new(state, (struct loop_config){0});
+}
+
+static inline void test_loop_step(struct loop *l, uint64_t wait_ns)
+{
+	struct err e = {0};
+
+	if (loop_step(l, wait_ns, &e))
+		fail_msg("%s", e.text);
+}
+
+static inline uint64_t test_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+/* Steps until *what is n; fails when it is not within five seconds. */
+static inline void test_loop_until(struct loop *l, const unsigned *what,
+				   unsigned n)
+{
+	uint64_t end = test_now_ns() + 5 * NS_PER_S;
+
+	while (*what < n && test_now_ns() < end)
+		test_loop_step(l, 100 * NS_PER_MS);
+	assert_int_equal(*what, n);
+}
+
+/* Time for what should not happen to happen. */
+static inline void test_loop_quiet(struct loop *l)
+{
+	for (int i = 0; i < 4; i++)
+		test_loop_step(l, 2 * NS_PER_MS);
+}
