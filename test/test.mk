@@ -94,3 +94,11 @@ dist_noinst_DATA += %D%/lab/init %D%/lab/init.guest
 .PHONY: check-lab
 check-lab:
 	$(srcdir)/test/lab/selftest
+
+# Costs against QEMU's, in the lab.
+dist_noinst_SCRIPTS += %D%/bench/boot %D%/bench/boot.lab
+dist_noinst_DATA += %D%/bench/init.c %D%/bench/measure.c
+
+.PHONY: bench
+bench: vireo
+	$(srcdir)/test/bench/boot --vireo ./vireo
