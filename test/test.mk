@@ -37,6 +37,7 @@ unit_tests += test/unit/bus/iov
 unit_tests += test/unit/bus/irq
 unit_tests += test/unit/bus/mac
 unit_tests += test/unit/bus/space
+unit_tests += test/unit/bus/virtio_mmio
 unit_tests += test/unit/bus/virtq
 unit_tests += test/unit/kvm/exit
 unit_tests += test/unit/kvm/kvm
