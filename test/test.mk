@@ -39,6 +39,7 @@ unit_tests += test/unit/bus/mac
 unit_tests += test/unit/bus/space
 unit_tests += test/unit/bus/virtio_mmio
 unit_tests += test/unit/bus/virtq
+unit_tests += test/unit/kvm/cpuid
 unit_tests += test/unit/kvm/exit
 unit_tests += test/unit/kvm/kvm
 unit_tests += test/unit/vmm/config
@@ -50,6 +51,7 @@ device_tests += test/dev/rng
 
 # On the host's real KVM; skipped where there is none.
 kvm_tests =
+kvm_tests += test/kvm/cpu
 kvm_tests += test/kvm/io
 kvm_tests += test/kvm/irq
 kvm_tests += test/kvm/run

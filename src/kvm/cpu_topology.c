@@ -153,37 +153,46 @@ static int common_levels(const struct cpu_topology *t, struct cpu_leaves *l)
 	return 0;
 }
 
+static bool cpu_has_topoext(const struct cpu_leaves *l)
+{
+	const struct cpu_leaf *leaf = cpu_leaf_look(l, 0x80000001, 0);
+
+	return leaf && leaf->r[CPU_ECX] & BIT(22);
+}
+
 static int common_amd(const struct cpu_topology *t, struct cpu_leaves *l)
 {
 	struct cpu_leaf *features = cpu_leaf_get(l, 0x80000001, 0, false);
 	struct cpu_leaf *sizes = cpu_leaf_get(l, 0x80000008, 0, false);
-	struct cpu_leaf *ids = cpu_leaf_get(l, 0x8000001e, 0, false);
 	unsigned n = package_threads(t);
+	struct cpu_leaf *ids;
 
-	if (!features || !sizes || !ids)
+	if (!features || !sizes)
 		return -ENOSPC;
 	set_field(&features->r[CPU_ECX], BIT(1), n > 1); /* CmpLegacy */
 	set_field(&sizes->r[CPU_ECX], MASK(7, 0), n - 1);
 	set_field(&sizes->r[CPU_ECX], MASK(15, 12), package_bits(t));
-	set_field(&ids->r[CPU_EBX], MASK(15, 8), t->threads - 1);
-	set_field(&ids->r[CPU_ECX], MASK(10, 8), t->dies - 1);
+	cpu_leaf_drop(l, 0x80000026); /* says what 0xb does */
+	cpu_leaf_drop(l, 0x8000001e);
 	for (unsigned i = 0; i < l->count; i++) {
 		if (l->at[i].fn == 0x8000001d)
 			common_cache(&l->at[i], t->threads,
 				     t->threads * t->cores);
 	}
-	cpu_leaf_drop(l, 0x80000026); /* says what 0xb does */
+	if (!cpu_has_topoext(l))
+		return 0;
+	ids = cpu_leaf_get(l, 0x8000001e, 0, false);
+	if (!ids)
+		return -ENOSPC;
+	set_field(&ids->r[CPU_EBX], MASK(15, 8), t->threads - 1);
+	set_field(&ids->r[CPU_ECX], MASK(10, 8), t->dies - 1);
 	return 0;
 }
 
 int cpu_topology_common(const struct cpu_topology *t, struct cpu_leaves *l)
 {
-	struct cpu_leaf *zero = cpu_leaf_get(l, 0, 0, false);
-	uint32_t last = t->dies > 1 ? 0x1f : 0xb;
-
-	if (!zero || common_leaf1(t, l) || common_levels(t, l))
+	if (common_leaf1(t, l) || common_levels(t, l))
 		return -ENOSPC;
-	zero->r[CPU_EAX] = MAX(zero->r[CPU_EAX], last);
 	common_leaf4(t, l);
 	return cpu_is_amd(l) ? common_amd(t, l) : 0;
 }

@@ -12,8 +12,6 @@
 #include "base/types.h"
 #include "kvm/vcpu.h"
 
-struct vcpu;
-
 enum cpu_reg { CPU_EAX, CPU_EBX, CPU_ECX, CPU_EDX };
 
 struct cpu_leaf {
@@ -32,6 +30,8 @@ struct cpu_leaves {
 /* The leaf, or NULL. index counts only for leaves that have sub-leaves. */
 struct cpu_leaf *cpu_leaf_find(struct cpu_leaves *l, uint32_t fn,
 			       uint32_t index);
+const struct cpu_leaf *cpu_leaf_look(const struct cpu_leaves *l, uint32_t fn,
+				     uint32_t index);
 /* The leaf, made (all zero) where it is missing; NULL: the table is full. */
 struct cpu_leaf *cpu_leaf_get(struct cpu_leaves *l, uint32_t fn, uint32_t index,
 			      bool has_index);
@@ -57,8 +57,8 @@ void cpu_topology_id(const struct cpu_topology *t, struct cpu_leaves *l,
 
 /* "GenuineIntel", …: leaf 0's vendor, NUL-ended. */
 #define CPU_VENDOR_LEN 12
-void cpu_vendor(struct cpu_leaves *l, char vendor[CPU_VENDOR_LEN + 1]);
-bool cpu_is_amd(struct cpu_leaves *l); /* or Hygon, which is alike */
+void cpu_vendor(const struct cpu_leaves *l, char vendor[CPU_VENDOR_LEN + 1]);
+bool cpu_is_amd(const struct cpu_leaves *l); /* or Hygon, which is alike */
 
 /* Gives v the model's leaves. */
 int cpu_model_apply(const struct cpu_model *m, struct vcpu *v, struct err *e);

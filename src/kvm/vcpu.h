@@ -71,6 +71,8 @@ uint32_t cpu_model_apic_id(const struct cpu_model *m, unsigned index);
 extern const char *const cpu_model_names[];
 /* One line about a model of cpu_model_names[], for -cpu help. */
 const char *cpu_model_summary(const char *name);
+/* The i-th feature word that -cpu takes; NULL after the last. */
+const char *cpu_feature_name(size_t i);
 
 /* General registers for the boot CPU. */
 struct vcpu_boot {

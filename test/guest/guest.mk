@@ -4,6 +4,7 @@
 # each; the source is NAME.c.
 
 payloads =
+payloads += test/guest/cpuid
 payloads += test/guest/eoi
 payloads += test/guest/fault
 payloads += test/guest/io

@@ -143,7 +143,8 @@ struct payload *payload_new(const struct payload_config *c)
 	payload_must(kvm_add_memory(p->kvm, 0, PAYLOAD_RAM, p->ram, false, &e),
 		     &e);
 	payload_must(kvm_start_irqchip(p->kvm, &e), &e);
-	if (c->has_cpuid)
+	cc.cpu = c->cpu;
+	if (c->cpu)
 		payload_must(cpu_model_new(p->kvm, &cc, &p->model, &e), &e);
 	payload_new_cpus(p);
 	return p;

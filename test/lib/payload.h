@@ -21,8 +21,8 @@ struct payload_config {
 	enum kvm_irqchip_mode irqchip;
 	unsigned cpus; /* 0: 1 */
 	bool ring0;
-	bool has_cpuid; /* the host's CPU model, not bare */
-	uint64_t arg;   /* for guest_main() */
+	const char *cpu; /* as -cpu; NULL: no CPUID leaves */
+	uint64_t arg;    /* for guest_main() */
 	/* Accesses other than to the exit port; NULL: all-ones, ignored. */
 	uint64_t (*read)(void *opaque, bool is_port, uint64_t addr,
 			 unsigned size);
