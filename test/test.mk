@@ -31,6 +31,7 @@ unit_tests += test/unit/base/loop
 unit_tests += test/unit/base/prop
 unit_tests += test/unit/base/state
 unit_tests += test/unit/bus/device
+unit_tests += test/unit/backend/net
 unit_tests += test/unit/backend/object
 unit_tests += test/unit/bus/gmem
 unit_tests += test/unit/bus/iov

@@ -8,6 +8,7 @@ libvireo_a_SOURCES += \
 	%D%/block.c %D%/block.h \
 	%D%/chardev.h \
 	%D%/mem.c \
-	%D%/net.h \
+	%D%/net.c %D%/net.h \
+	%D%/net_tap.c \
 	%D%/object.c %D%/object.h \
 	%D%/rng.c

@@ -49,6 +49,7 @@ struct net_tx {
 	struct loop_io io; /* the back end's own, from here */
 	struct net_port *port;
 	struct net_tx *next;
+	struct list link;
 };
 
 /* A buffer to receive into; embedded in the front end. */
@@ -56,11 +57,13 @@ struct net_rx {
 	const struct iovec *iov; /* room for header and packet */
 	unsigned niov;
 	/* bytes received (header included), or -errno. -ECANCELED: returned
-	 * unused by net_rx_cancel(). Buffers complete in the order offered. */
+	 * unused by net_drain(). Packets come in their order; of several
+	 * buffers offered, any may have the next. */
 	void (*received)(struct net_rx *r, int result);
 	struct loop_io io;
 	struct net_port *port;
 	struct net_rx *next;
+	struct list link;
 };
 
 struct net_driver {
@@ -73,6 +76,7 @@ struct net_driver {
 	void (*unbind)(struct net_port *p);
 	void (*send)(struct net_port *p, struct net_tx *t);
 	void (*receive)(struct net_port *p, struct net_rx *r);
+	/* Everything under way ends early; the callbacks still come. */
 	void (*rx_cancel)(struct net_port *p);
 	int (*set_offloads)(struct net_backend *n, unsigned offloads);
 	int (*set_hdr_len)(struct net_backend *n, unsigned bytes);

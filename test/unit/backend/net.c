@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * backend/net and net_tap: a real TAP in a network namespace of the test's,
+ * with a packet socket as the host's side.
+ */
+#include "backend/net.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_packet.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <json-c/json.h>
+
+#include "base/endian.h"
+#include "base/keyval.h"
+#include "test/lib/test.h"
+
+#define HDR       12U
+#define ETHERTYPE 0x88b5U /* for local experiments: nobody else sends it */
+#define FRAME     100U
+
+static const enum loop_engine engines[] = {LOOP_URING, LOOP_EPOLL};
+
+static int open_net(const char *text, struct net_backend **n, struct err *e)
+{
+	struct json_object *conf;
+	int r;
+
+	assert_int_equal(keyval_parse(text, "type", 0, &conf, e), 0);
+	r = net_open(conf, n, e);
+	json_object_put(conf);
+	return r;
+}
+
+static struct net_backend *must_open(const char *text)
+{
+	struct net_backend *n;
+	struct err e = {0};
+
+	if (open_net(text, &n, &e))
+		fail_msg("%s: %s", text, e.text);
+	return n;
+}
+
+static void refuses(const char *text, const char *why)
+{
+	struct net_backend *n;
+	struct err e = {0};
+
+	assert_true(open_net(text, &n, &e) < 0);
+	if (!strstr(e.text, why))
+		fail_msg("'%s' does not say '%s'", e.text, why);
+}
+
+/* The host's end of a TAP: up, and a socket that sees the test's frames. */
+static int host_side(const char *name)
+{
+	int s = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC,
+		       htobe16(ETHERTYPE));
+	struct ifreq ifr = {0};
+	struct sockaddr_ll sa = {.sll_family = AF_PACKET,
+				 .sll_protocol = htobe16(ETHERTYPE)};
+	struct timeval limit = {.tv_sec = 5};
+
+	assert_true(s >= 0);
+	(void)snprintf(ifr.ifr_name, IFNAMSIZ, "%s", name);
+	assert_int_equal(ioctl(s, SIOCGIFFLAGS, &ifr), 0);
+	ifr.ifr_flags |= IFF_UP;
+	assert_int_equal(ioctl(s, SIOCSIFFLAGS, &ifr), 0);
+	assert_int_equal(ioctl(s, SIOCGIFINDEX, &ifr), 0);
+	sa.sll_ifindex = ifr.ifr_ifindex;
+	assert_int_equal(bind(s, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	assert_int_equal(
+		setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)),
+		0);
+	return s;
+}
+
+static void make_frame(uint8_t *f, uint8_t fill)
+{
+	memset(f, fill, FRAME);
+	memset(f, 0xff, 6);
+	f[12] = ETHERTYPE >> 8;
+	f[13] = ETHERTYPE & 0xff;
+}
+
+struct fixture {
+	struct loop *loop;
+	struct net_backend *net;
+	int host;
+};
+
+static void setup(struct fixture *f, enum loop_engine engine)
+{
+	struct err e = {0};
+
+	assert_int_equal(
+		loop_new(&(struct loop_config){.engine = engine}, &f->loop,
+			 &e),
+		0);
+	f->net = must_open("tap,id=n,ifname=vt0,script=no,downscript=no");
+	f->host = host_side("vt0");
+	assert_int_equal(net_set_hdr_len(f->net, HDR), 0);
+	assert_int_equal(net_bind(f->net, 0, f->loop, &e), 0);
+}
+
+static void teardown(struct fixture *f)
+{
+	net_unbind(f->net, 0);
+	net_close(f->net);
+	loop_free(f->loop);
+	close(f->host);
+}
+
+struct sender {
+	struct net_tx tx;
+	int calls, result;
+};
+
+static void sender_done(struct net_tx *t, int result)
+{
+	struct sender *s = container_of(t, struct sender, tx);
+
+	s->calls++;
+	s->result = result;
+}
+
+struct receiver {
+	struct net_rx rx;
+	struct iovec iov;
+	uint8_t buf[2048];
+	int calls, result;
+};
+
+static void receiver_done(struct net_rx *r, int result)
+{
+	struct receiver *rd = container_of(r, struct receiver, rx);
+
+	rd->calls++;
+	rd->result = result;
+}
+
+static void offer(struct fixture *f, struct receiver *r)
+{
+	r->iov = (struct iovec){r->buf, sizeof(r->buf)};
+	r->rx = (struct net_rx){
+		.iov = &r->iov, .niov = 1, .received = receiver_done};
+	net_receive(f->net, 0, &r->rx);
+}
+
+static void wait_for(struct fixture *f, const int *calls)
+{
+	struct err e;
+
+	while (!*calls)
+		assert_int_equal(loop_step(f->loop, NS_PER_S, &e), 0);
+}
+
+static void sends(struct fixture *f)
+{
+	uint8_t hdr[HDR] = {0}, frame[FRAME], seen[2048];
+	struct iovec iov[3] = {
+		{hdr, HDR}, {frame, 20}, {frame + 20, FRAME - 20}};
+	struct sender s = {
+		.tx = {.iov = iov, .niov = 3, .sent = sender_done}};
+
+	make_frame(frame, 0x11);
+	net_send(f->net, 0, &s.tx);
+	assert_int_equal(s.calls, 0); /* never from inside the call */
+	wait_for(f, &s.calls);
+	assert_int_equal(s.result, HDR + FRAME);
+	assert_int_equal(recv(f->host, seen, sizeof(seen), 0), FRAME);
+	assert_memory_equal(seen, frame, FRAME);
+}
+
+static void receives(struct fixture *f)
+{
+	static struct receiver r[3];
+	uint8_t frame[FRAME];
+
+	memset(r, 0, sizeof(r));
+	for (int i = 0; i < 3; i++)
+		offer(f, &r[i]);
+	make_frame(frame, 0x22);
+	assert_int_equal(send(f->host, frame, FRAME, 0), FRAME);
+	while (!r[0].calls && !r[1].calls && !r[2].calls) {
+		struct err e;
+
+		assert_int_equal(loop_step(f->loop, NS_PER_S, &e), 0);
+	}
+	for (int i = 0; i < 3; i++) {
+		if (!r[i].calls)
+			continue;
+		assert_int_equal(r[i].result, HDR + FRAME);
+		assert_memory_equal(r[i].buf + HDR, frame, FRAME);
+	}
+	net_drain(f->net, 0);
+	assert_int_equal(r[0].calls + r[1].calls + r[2].calls, 3);
+	assert_int_equal(f->net->ports[0].in_flight, 0);
+}
+
+static void packets_go_both_ways(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(engines); i++) {
+		setup(&f, engines[i]);
+		sends(&f);
+		receives(&f);
+		teardown(&f);
+	}
+}
+
+static void drain_returns_what_waits(void **state)
+{
+	static struct receiver r;
+	struct fixture f;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(engines); i++) {
+		setup(&f, engines[i]);
+		memset(&r, 0, sizeof(r));
+		offer(&f, &r);
+		net_drain(f.net, 0);
+		assert_int_equal(r.calls, 1);
+		assert_int_equal(r.result, -ECANCELED);
+		teardown(&f);
+	}
+}
+
+static void a_device_that_goes_is_an_error(void **state)
+{
+	static struct receiver r;
+	struct fixture f;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(engines); i++) {
+		setup(&f, engines[i]);
+		memset(&r, 0, sizeof(r));
+		assert_int_equal(system("ip link del vt0"), 0);
+		offer(&f, &r);
+		wait_for(&f, &r.calls);
+		assert_true(r.result < 0);
+		teardown(&f);
+	}
+}
+
+static void offloads_are_what_the_kernel_takes(void **state)
+{
+	struct net_backend *n = must_open("tap,id=n");
+
+	(void)state;
+	assert_true(n->caps.vnet_hdr);
+	assert_true(n->caps.offloads & NET_CSUM);
+	assert_true(n->caps.offloads & NET_TSO4);
+	assert_int_equal(n->caps.mtu, 1500);
+	assert_int_equal(net_set_offloads(n, n->caps.offloads), 0);
+	assert_int_equal(net_set_offloads(n, 0), 0);
+	assert_int_equal(net_set_offloads(n, 1U << 30), -ENOTSUP);
+	net_close(n);
+}
+
+static void queue_pairs_come_and_go(void **state)
+{
+	struct net_backend *n = must_open("tap,id=n,queues=3");
+
+	(void)state;
+	assert_int_equal(n->caps.queues, 3);
+	assert_int_equal(net_set_queues(n, 1), 0);
+	assert_int_equal(net_set_queues(n, 3), 0);
+	assert_int_equal(net_set_queues(n, 2), 0);
+	assert_int_equal(net_set_queues(n, 0), -EINVAL);
+	assert_int_equal(net_set_queues(n, 4), -EINVAL);
+	net_close(n);
+}
+
+static int open_tap(short flags)
+{
+	struct ifreq ifr = {.ifr_flags = flags};
+	int fd = open("/dev/net/tun", O_RDWR);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ioctl(fd, TUNSETIFF, &ifr), 0);
+	return fd;
+}
+
+static void takes_open_descriptors(void **state)
+{
+	int fd = open_tap(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR);
+	struct net_backend *n;
+	char text[64];
+
+	(void)state;
+	(void)snprintf(text, sizeof(text), "tap,id=n,fd=%d", fd);
+	n = must_open(text);
+	assert_int_equal(n->caps.queues, 1);
+	net_close(n); /* and the descriptor with it */
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
+	fd = open_tap(IFF_TAP | IFF_NO_PI);
+	(void)snprintf(text, sizeof(text), "tap,id=n,fd=%d", fd);
+	refuses(text, "IFF_VNET_HDR");
+	close(fd);
+}
+
+static void says_what_is_wrong(void **state)
+{
+	struct net_backend *n = must_open("tap,id=n,ifname=vt1");
+
+	(void)state;
+	refuses("tap,id=m,ifname=vt1", "in use");
+	net_close(n);
+	refuses("tpa,id=n", "did you mean 'tap'");
+	refuses("tap", "'id'");
+	refuses("tap,id=n,ifname=a-name-that-is-too-long", "longer");
+	refuses("tap,id=n,vhost=on", "vhost");
+	refuses("tap,id=n,downscript=/bin/true", "downscript");
+	refuses("tap,id=n,script=/bin/false", "/bin/false");
+	refuses("tap,id=n,script=/no/such/file", "/no/such/file");
+	refuses("tap,id=n,fd=0x", "descriptor");
+	refuses("tap,id=n,fd=0", "not a TAP");
+	refuses("tap,id=n,fd=3,fds=4:5", "exclude");
+	refuses("tap,id=n,fd=3,ifname=x", "ifname");
+	refuses("tap,id=n,queues=0", "queues");
+	refuses("tap,id=n,queues=99", "queues");
+}
+
+static void a_script_sees_the_name(void **state)
+{
+	struct net_backend *n;
+
+	(void)state;
+	n = must_open("tap,id=n,ifname=vt2,script=/bin/true");
+	net_close(n);
+}
+
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(packets_go_both_ways),
+	cmocka_unit_test(drain_returns_what_waits),
+	cmocka_unit_test(a_device_that_goes_is_an_error),
+	cmocka_unit_test(offloads_are_what_the_kernel_takes),
+	cmocka_unit_test(queue_pairs_come_and_go),
+	cmocka_unit_test(takes_open_descriptors),
+	cmocka_unit_test(says_what_is_wrong),
+	cmocka_unit_test(a_script_sees_the_name),
+};
+
+int main(void)
+{
+	if (unshare(CLONE_NEWNET) || access("/dev/net/tun", R_OK | W_OK)) {
+		printf("1..0 # SKIP no network namespace or TAP here: %s\n",
+		       strerror(errno));
+		return 77;
+	}
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL) ? 1 : 0;
+}
