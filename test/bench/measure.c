@@ -111,7 +111,7 @@ static void count_line(struct usage *u, const char *line,
 
 static void sample(struct usage *peak, pid_t pid, unsigned long guest_kib)
 {
-	struct usage u = { 0 };
+	struct usage u = {0};
 	bool guest = false;
 	char line[512];
 	FILE *f;
@@ -129,7 +129,7 @@ static void sample(struct usage *peak, pid_t pid, unsigned long guest_kib)
 /* The process stops in its exit, with its memory still there. */
 static int follow(pid_t pid, unsigned long guest_kib, struct usage *peak)
 {
-	const struct timespec pause = { .tv_nsec = SAMPLE_NS };
+	const struct timespec pause = {.tv_nsec = SAMPLE_NS};
 	int status;
 	pid_t p;
 
@@ -186,8 +186,9 @@ static pid_t start(char **argv, int64_t *began_ns, int go[2])
 
 int main(int argc, char **argv)
 {
-	unsigned long guest_kib = argc < 4 ? 0 : strtoul(argv[2], NULL, 10) << 10;
-	struct usage peak = { 0 };
+	unsigned long guest_kib =
+		argc < 4 ? 0 : strtoul(argv[2], NULL, 10) << 10;
+	struct usage peak = {0};
 	int64_t *began_ns, end_ns, idle;
 	int go[2], status;
 	pid_t pid;
@@ -214,11 +215,12 @@ int main(int argc, char **argv)
 				   : 128 + WTERMSIG(status);
 	if (guest_kib && !peak.guest_seen && !status) {
 		(void)fputs("measure: no mapping looks like the guest's "
-			    "memory\n", stderr);
+			    "memory\n",
+			    stderr);
 		return 125;
 	}
 	(void)dprintf(3, "%lld %lld %lld %d %lu %lu\n", (long long)*began_ns,
-		      (long long)end_ns, (long long)idle, status, peak.resident_kib,
-		      peak.anonymous_kib);
+		      (long long)end_ns, (long long)idle, status,
+		      peak.resident_kib, peak.anonymous_kib);
 	return 0;
 }
