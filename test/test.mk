@@ -17,7 +17,8 @@ check_LIBRARIES = libtest.a
 libtest_a_SOURCES = test/lib/fakeboard.c test/lib/fakeboard.h \
 	test/lib/payload.c test/lib/payload.h test/lib/payload_abi.h \
 	test/lib/ring.c test/lib/ring.h \
-	test/lib/vdriver.c test/lib/vdriver.h
+	test/lib/vdriver.c test/lib/vdriver.h \
+	test/lib/vslot.c test/lib/vslot.h
 dist_noinst_DATA += test/lib/loop.h
 
 if TESTS_BUILT
@@ -49,6 +50,7 @@ unit_tests += test/unit/vmm/serial
 
 device_tests =
 device_tests += test/dev/rng
+device_tests += test/dev/virtio_blk
 
 # On the host's real KVM; skipped where there is none.
 kvm_tests =

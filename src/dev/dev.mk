@@ -4,7 +4,11 @@
 # of these files.
 
 device_files =
+device_files += %D%/virtio/blk.c
 device_files += %D%/virtio/rng.c
+
+# What a device file has beside it.
+libvireo_a_SOURCES += %D%/virtio/blk.h %D%/virtio/blk_req.c
 
 libvireo_a_SOURCES += $(device_files)
 nodist_libvireo_a_SOURCES += %D%/classes.c
