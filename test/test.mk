@@ -45,6 +45,7 @@ unit_tests += test/unit/kvm/cpuid
 unit_tests += test/unit/kvm/exit
 unit_tests += test/unit/kvm/kvm
 unit_tests += test/unit/vmm/config
+unit_tests += test/unit/vmm/doctor
 unit_tests += test/unit/vmm/drive
 unit_tests += test/unit/vmm/serial
 

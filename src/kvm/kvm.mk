@@ -11,6 +11,7 @@ libvireo_a_SOURCES += \
 	%D%/irq.c \
 	%D%/kvm.c %D%/kvm.h \
 	%D%/msr.c \
+	%D%/probe.c %D%/probe.h \
 	%D%/regs.c \
 	%D%/report.c \
 	%D%/vcpu.c %D%/vcpu.h

@@ -7,6 +7,7 @@ libvireo_a_SOURCES += \
 	%D%/config_board.c \
 	%D%/config_parts.h \
 	%D%/decompress.c %D%/decompress.h \
+	%D%/doctor.c %D%/doctor.h \
 	%D%/drive.c \
 	%D%/elf.c %D%/elf.h \
 	%D%/entry.c %D%/entry.h \

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `vireo doctor`: what this host offers, and what to do about what it does
+ * not.
+ *
+ * Threads: main, alone.
+ */
+#pragma once
+
+#include <stdio.h>
+
+/*
+ * Examines the host and prints one line a facility: name, "ok", "limited" or
+ * "missing", and what there is or the remedy. The process's exit status: 0 if
+ * an unmodified kernel can be booted here, else 1.
+ */
+int doctor_run(FILE *out);
