@@ -52,6 +52,7 @@ unit_tests += test/unit/vmm/serial
 device_tests =
 device_tests += test/dev/rng
 device_tests += test/dev/virtio_blk
+device_tests += test/dev/virtio_net
 
 # On the host's real KVM; skipped where there is none.
 kvm_tests =

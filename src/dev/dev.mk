@@ -5,10 +5,13 @@
 
 device_files =
 device_files += %D%/virtio/blk.c
+device_files += %D%/virtio/net.c
 device_files += %D%/virtio/rng.c
 
 # What a device file has beside it.
 libvireo_a_SOURCES += %D%/virtio/blk.h %D%/virtio/blk_req.c
+libvireo_a_SOURCES += %D%/virtio/net.h %D%/virtio/net_ctrl.c \
+	%D%/virtio/net_rx.c %D%/virtio/net_tx.c
 
 libvireo_a_SOURCES += $(device_files)
 nodist_libvireo_a_SOURCES += %D%/classes.c
