@@ -16,6 +16,7 @@ dist_noinst_DATA += test/lib/test.h test/lib/command_line.h test/fuzz/fuzz.h
 check_LIBRARIES = libtest.a
 libtest_a_SOURCES = test/lib/fakeboard.c test/lib/fakeboard.h \
 	test/lib/payload.c test/lib/payload.h test/lib/payload_abi.h \
+	test/lib/platrig.c test/lib/platrig.h \
 	test/lib/ring.c test/lib/ring.h \
 	test/lib/vdriver.c test/lib/vdriver.h \
 	test/lib/vslot.c test/lib/vslot.h

@@ -35,6 +35,16 @@
 				 offsetof(type, member));                      \
 	})
 
+/* As container_of, for an object that is read only. */
+#define container_of_const(ptr, type, member)                                  \
+	({                                                                     \
+		const __typeof__(((type *)0)->member) *container_of_member_ =  \
+			(ptr);                                                 \
+		(const type *)(const void *)((const char *)                    \
+						     container_of_member_ -    \
+					     offsetof(type, member));          \
+	})
+
 #define MIN(a, b)                                                              \
 	({                                                                     \
 		__typeof__(a) min_a_ = (a);                                    \

@@ -29,6 +29,7 @@ struct state_field {
 	unsigned count;                /* 1, or elements of an array */
 	const struct state_field *sub; /* of STATE_T_ARRAY */
 	unsigned since;                /* version that brought the field */
+	bool kept; /* survives a reset: it has a battery */
 };
 
 #define STATE_SIZEOF(T, f)  sizeof(((T *)0)->f)
@@ -64,6 +65,15 @@ struct state_field {
 #define STATE_HOST(T, f)                                                       \
 	{.name = #f, .type = STATE_T_HOST, .offset = offsetof(T, f),           \
 	 .size = STATE_SIZEOF(T, f), .align = STATE_ALIGNOF(T, f), .count = 1}
+/* As STATE_UINT and STATE_BYTES, for what a reset leaves alone. */
+#define STATE_UINT_KEPT(T, f, v)                                               \
+	{.name = #f, .type = STATE_NUMBER(T, f), .offset = offsetof(T, f),     \
+	 .size = STATE_SIZEOF(T, f), .align = STATE_ALIGNOF(T, f), .count = 1, \
+	 .since = v, .kept = true}
+#define STATE_BYTES_KEPT(T, f, v)                                              \
+	{.name = #f, .type = STATE_T_BYTES, .offset = offsetof(T, f),          \
+	 .size = STATE_SIZEOF(T, f), .align = STATE_ALIGNOF(T, f), .count = 1, \
+	 .since = v, .kept = true}
 #define STATE_END {.name = NULL}
 
 /* A growing byte buffer that a save writes and a load reads, from pos on. */

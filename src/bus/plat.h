@@ -32,8 +32,29 @@ struct plat_resources {
  */
 struct plat_class {
 	const char *acpi_hid; /* "PNP0501", "QEMU0001"; NULL: not in ACPI */
-	const char *acpi_name;/* four letters, e.g. "COM1", "PEVT" */
+	/* Four letters, e.g. "PEVT"; a digit at the end counts: the next
+	 * device of the class has the next digit ("COM1", "COM2"). */
+	const char *acpi_name;
 	const char *fdt_compatible; /* "ns16550a"; NULL: not in the tree */
-	/* The device's resources, by its properties. */
+	/* The device's resources, by its properties, into an empty *r. */
 	void (*resources)(const struct device *d, struct plat_resources *r);
 };
+
+/*
+ * What d, on a "System" or "ISA" bus, occupies: nothing (false) where its class
+ * has no flavour. Once attached.
+ */
+bool plat_resources_of(const struct device *d, struct plat_resources *r);
+
+/*
+ * The registers of "acpi-pm": offsets in its only port range (resources) and
+ * values, for the FADT and the \_S5 package.
+ *
+ * Spec: ACPI 6.4, 4.8.3.7 (sleep control and status), 4.8.3.6 (reset).
+ */
+#define ACPI_PM_SLEEP_CONTROL 0
+#define ACPI_PM_SLEEP_STATUS  1
+#define ACPI_PM_RESET         2
+#define ACPI_PM_LEN           4
+#define ACPI_PM_SLP_TYP_S5    5
+#define ACPI_PM_RESET_VALUE   1
