@@ -5,6 +5,7 @@
 
 device_files =
 device_files += %D%/plat/debug_exit.c
+device_files += %D%/plat/pvpanic.c
 device_files += %D%/virtio/blk.c
 device_files += %D%/virtio/net.c
 device_files += %D%/virtio/rng.c
