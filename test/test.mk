@@ -51,6 +51,7 @@ unit_tests += test/unit/vmm/drive
 unit_tests += test/unit/vmm/serial
 
 device_tests =
+device_tests += test/dev/acpi_pm
 device_tests += test/dev/debug_exit
 device_tests += test/dev/pvpanic
 device_tests += test/dev/rng

@@ -4,6 +4,7 @@
 # of these files.
 
 device_files =
+device_files += %D%/plat/acpi_pm.c
 device_files += %D%/plat/debug_exit.c
 device_files += %D%/plat/pvpanic.c
 device_files += %D%/virtio/blk.c
