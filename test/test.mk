@@ -53,6 +53,7 @@ unit_tests += test/unit/vmm/serial
 device_tests =
 device_tests += test/dev/acpi_pm
 device_tests += test/dev/debug_exit
+device_tests += test/dev/i8042
 device_tests += test/dev/port61
 device_tests += test/dev/pvpanic
 device_tests += test/dev/rng
