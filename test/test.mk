@@ -54,6 +54,7 @@ device_tests =
 device_tests += test/dev/acpi_pm
 device_tests += test/dev/debug_exit
 device_tests += test/dev/i8042
+device_tests += test/dev/ioapic
 device_tests += test/dev/port61
 device_tests += test/dev/pvpanic
 device_tests += test/dev/rng

@@ -7,6 +7,7 @@ device_files =
 device_files += %D%/plat/acpi_pm.c
 device_files += %D%/plat/debug_exit.c
 device_files += %D%/plat/i8042.c
+device_files += %D%/plat/ioapic.c
 device_files += %D%/plat/port61.c
 device_files += %D%/plat/pvpanic.c
 device_files += %D%/virtio/blk.c
