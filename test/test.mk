@@ -7,11 +7,16 @@ LOG_DRIVER = $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 LOG_COMPILER = $(SHELL) $(top_srcdir)/test/lib/run-tap
 dist_check_SCRIPTS += test/lib/run-tap
 AM_COLOR_TESTS = auto
+if TESTS_BUILT
 TEST_LIBS = libtest.a $(VIREO_LIBS) $(CMOCKA_LIBS)
+else
+TEST_LIBS = $(VIREO_LIBS)
+endif
 LDADD = $(TEST_LIBS)
 
 dist_noinst_DATA += test/lib/test.h test/lib/command_line.h test/fuzz/fuzz.h
 
+if TESTS_BUILT
 # What tests share.
 check_LIBRARIES = libtest.a
 libtest_a_SOURCES = test/lib/fakeboard.c test/lib/fakeboard.h \
@@ -22,7 +27,6 @@ libtest_a_SOURCES = test/lib/fakeboard.c test/lib/fakeboard.h \
 	test/lib/vslot.c test/lib/vslot.h
 dist_noinst_DATA += test/lib/loop.h
 
-if TESTS_BUILT
 unit_tests =
 unit_tests += test/unit/backend/blk_file
 unit_tests += test/unit/backend/block
@@ -79,6 +83,10 @@ include test/guest/guest.mk
 fuzzers =
 fuzzers += test/fuzz/command_line
 fuzzers += test/fuzz/options
+fuzzers += test/fuzz/virtq
+if TESTS_BUILT
+fuzzers += test/fuzz/virtio_mmio
+endif
 
 check_PROGRAMS += $(fuzzers)
 EXTRA_DIST += test/fuzz/corpus
