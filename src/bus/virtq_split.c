@@ -62,16 +62,19 @@ bool virtq_split_has_chain(const struct virtq *vq)
 }
 
 /*
- * Looks for new chains: 1, 0, or -EINVAL where more are outstanding than there
- * are descriptors: the device's storage of a request for each relies on it.
+ * Looks for new chains: 1, 0, or -EINVAL where, with those in flight, there
+ * are more than descriptors (or the index moved back): the device's storage
+ * of a request for each relies on it.
  */
 static int split_refresh(struct virtq *vq)
 {
 	uint16_t idx = split_avail_idx(vq);
+	uint16_t added = (uint16_t)(idx - vq->last_avail);
+	uint16_t in_flight = (uint16_t)(vq->last_avail - vq->used_idx);
 
-	if (idx == vq->last_avail)
+	if (!added)
 		return 0;
-	if (unlikely((uint16_t)(idx - vq->used_idx) > vq->size))
+	if (unlikely(added + in_flight > vq->size))
 		return virtq_break(vq, -EINVAL);
 	vq->avail_seen = idx;
 	return 1;

@@ -715,6 +715,13 @@ static void refuses_bad_split_rings(void **state)
 		assert_int_equal(virtq_pop(&g->vq, &g->c), 1);
 	avail->idx = SIZE + 1;
 	assert_breaks(g, -EINVAL);
+	/* ... or back, to where chains are in flight. */
+	d[0] = (struct vring_desc){DATA, 1, 0, 0};
+	avail->idx = 4;
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(virtq_pop(&g->vq, &g->c), 1);
+	avail->idx = 2;
+	assert_breaks(g, -EINVAL);
 }
 
 static void refuses_bad_packed_rings(void **state)
