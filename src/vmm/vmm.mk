@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 libvireo_a_SOURCES += \
+	%D%/acpi.c \
+	%D%/aml.c %D%/aml.h \
 	%D%/bootmem.c %D%/bootmem.h \
 	%D%/bootparams.c %D%/bootparams.h \
 	%D%/bzimage.c %D%/bzimage.h \
