@@ -4,9 +4,11 @@
  * a source that answers late, fails, or is taken away.
  */
 #include <errno.h>
+#include <json-c/json.h>
 #include <string.h>
 
 #include "backend/object.h"
+#include "base/keyval.h"
 #include "base/num.h"
 #include "bus/virtio.h"
 #include "bus/virtio_mmio.h"
@@ -21,7 +23,7 @@ struct fake_source {
 	struct object obj;
 	struct rng_request *request; /* NULL: none asked for */
 	unsigned asked;
-	bool is_bound;
+	bool is_bound, refuses;
 };
 
 struct rig {
@@ -40,7 +42,8 @@ static struct fake_source *source_of(struct object *o)
 static int source_bind(struct object *o, struct loop *l, struct err *e)
 {
 	(void)l;
-	(void)e;
+	if (source_of(o)->refuses)
+		return err_set(e, -EBUSY, "as told");
 	source_of(o)->is_bound = true;
 	return 0;
 }
@@ -48,6 +51,7 @@ static int source_bind(struct object *o, struct loop *l, struct err *e)
 static void source_unbind(struct object *o)
 {
 	assert_null(source_of(o)->request);
+	assert_true(source_of(o)->is_bound);
 	source_of(o)->is_bound = false;
 }
 
@@ -300,6 +304,59 @@ static void detaches_in_flight(void **state)
 			 UINT32_MAX);
 }
 
+static void takes_no_source_that_refuses(void **state)
+{
+	struct rig *g = *state;
+	struct err e = {0};
+
+	g->source.refuses = true;
+	assert_null(fakeboard_device(&g->board, virtio_mmio_bus(g->slot),
+				     "virtio-rng-device,rng=r0", &e));
+	assert_string_equal(e.text, "as told");
+	assert_false(virtio_mmio_is_used(g->slot));
+}
+
+/* What -object provides. */
+static void works_with(struct rig *g, const char *object)
+{
+	struct json_object *conf;
+	struct object *o;
+	struct err e = {0};
+	gpa_t gpa;
+
+	if (keyval_parse(object, "qom-type", 0, &conf, &e) ||
+	    object_new(conf, &o, &e))
+		fail_msg("%s", e.text);
+	json_object_put(conf);
+	fakeboard_link(&g->board, "rng", "real", o);
+	plug(g, "virtio-rng-device,rng=real");
+	vdriver_start(&g->v, VDRIVER_ALL, 1, 8);
+	gpa = vdriver_alloc(&g->v, 64);
+	for (unsigned i = 0; i < 20; i++) {
+		struct ring_used u;
+
+		send(g, gpa, 64, i);
+		u = vdriver_wait(&g->v, 0);
+		assert_int_equal(u.tag, i);
+		assert_int_equal(u.len, 64);
+	}
+	send(g, gpa, 64, 0);
+	vdriver_set(&g->v, VIRTIO_MMIO_STATUS, 0);
+	device_free(g->d);
+	g->d = NULL;
+	object_free(o);
+}
+
+static void works_with_rng_builtin(void **state)
+{
+	works_with(*state, "rng-builtin,id=real");
+}
+
+static void works_with_rng_random(void **state)
+{
+	works_with(*state, "rng-random,id=real,filename=/dev/urandom");
+}
+
 static void refuses_read_only_buffers(void **state)
 {
 	struct rig *g = *state;
@@ -326,6 +383,11 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test_setup_teardown(resets_in_flight, setup, teardown),
 	cmocka_unit_test_setup_teardown(pauses, setup, teardown),
 	cmocka_unit_test_setup_teardown(detaches_in_flight, setup, teardown),
+	cmocka_unit_test_setup_teardown(takes_no_source_that_refuses, setup,
+					teardown),
+	cmocka_unit_test_setup_teardown(works_with_rng_builtin, setup,
+					teardown),
+	cmocka_unit_test_setup_teardown(works_with_rng_random, setup, teardown),
 	cmocka_unit_test_setup_teardown(refuses_read_only_buffers, setup,
 					teardown),
 };

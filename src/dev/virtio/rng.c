@@ -31,6 +31,7 @@ struct rng {
 	struct prop_link source; /* unset: the host kernel's generator */
 	uint64_t max_bytes;      /* in a period */
 	uint32_t period_ms;
+	const struct rng_ops *ops; /* of the source; NULL: not bound */
 	/* The loop's. */
 	uint64_t quota; /* bytes left in this period */
 	struct loop_timer timer;
@@ -44,13 +45,6 @@ struct rng {
 static struct rng *rng_of(struct virtio_dev *vd)
 {
 	return container_of(vd, struct rng, vdev);
-}
-
-static const struct rng_ops *rng_source_ops(const struct rng *r)
-{
-	const struct object *o = r->source.ptr;
-
-	return o ? o->class->ops : NULL;
 }
 
 static bool rng_is_bounded(const struct rng *r)
@@ -120,7 +114,6 @@ static void rng_read_host(struct rng_request *q)
 /* Starts on the chain; it may be over when this returns. */
 static void rng_start(struct rng *r)
 {
-	const struct rng_ops *ops = rng_source_ops(r);
 	const struct iovec *to = &r->chain.in[0];
 	size_t len = MIN(to->iov_len, RNG_CHUNK);
 
@@ -131,8 +124,8 @@ static void rng_start(struct rng *r)
 		.opaque = r,
 	};
 	r->is_busy = true;
-	if (ops)
-		ops->read(r->source.ptr, &r->request);
+	if (r->ops)
+		r->ops->read(r->source.ptr, &r->request);
 	else
 		rng_read_host(&r->request);
 }
@@ -161,10 +154,9 @@ static void rng_handle_queue(struct virtio_dev *vd, struct virtq *vq)
 static void rng_drain(struct virtio_dev *vd)
 {
 	struct rng *r = rng_of(vd);
-	const struct rng_ops *ops = rng_source_ops(r);
 
-	if (ops && r->is_busy)
-		ops->cancel(r->source.ptr, &r->request);
+	if (r->ops && r->is_busy)
+		r->ops->cancel(r->source.ptr, &r->request);
 }
 
 static void rng_queue_reset(struct virtio_dev *vd, struct virtq *vq)
@@ -173,10 +165,24 @@ static void rng_queue_reset(struct virtio_dev *vd, struct virtq *vq)
 	(void)vq;
 }
 
+static int rng_bind(struct rng *r, struct err *e)
+{
+	const struct object *source = r->source.ptr;
+	const struct rng_ops *ops;
+	int rc;
+
+	if (!source)
+		return 0;
+	ops = source->class->ops;
+	rc = ops->bind(r->source.ptr, r->vdev.loop, e);
+	if (!rc)
+		r->ops = ops;
+	return rc;
+}
+
 static int rng_attach(struct device *d, struct err *e)
 {
 	struct rng *r = container_of(d, struct rng, vdev.dev);
-	const struct rng_ops *ops = rng_source_ops(r);
 	int rc = virtio_attach(&r->vdev, 0, e);
 
 	if (rc)
@@ -185,7 +191,7 @@ static int rng_attach(struct device *d, struct err *e)
 	r->timer.expired = rng_expired;
 	r->chain.iov = r->iov;
 	r->chain.iov_max = ARRAY_SIZE(r->iov);
-	return ops ? ops->bind(r->source.ptr, r->vdev.loop, e) : 0;
+	return rng_bind(r, e);
 }
 
 static void rng_detach(struct device *d)
@@ -194,8 +200,9 @@ static void rng_detach(struct device *d)
 
 	virtio_detach(&r->vdev);
 	loop_timer_cancel(&r->timer);
-	if (rng_source_ops(r))
-		rng_source_ops(r)->unbind(r->source.ptr);
+	if (r->ops)
+		r->ops->unbind(r->source.ptr);
+	r->ops = NULL;
 }
 
 static const struct virtio_class rng_virtio = {
@@ -219,17 +226,12 @@ static const struct prop rng_props[] = {
 };
 
 static const struct state_field rng_state[] = {
-	STATE_HOST(struct rng, source),
-	STATE_HOST(struct rng, max_bytes),
-	STATE_HOST(struct rng, period_ms),
-	STATE_HOST(struct rng, quota),
-	STATE_HOST(struct rng, timer),
-	STATE_HOST(struct rng, is_busy),
-	STATE_HOST(struct rng, has_failed),
-	STATE_HOST(struct rng, request),
-	STATE_HOST(struct rng, chain),
-	STATE_HOST(struct rng, iov),
-	STATE_END,
+	STATE_HOST(struct rng, source),    STATE_HOST(struct rng, max_bytes),
+	STATE_HOST(struct rng, period_ms), STATE_HOST(struct rng, ops),
+	STATE_HOST(struct rng, quota),     STATE_HOST(struct rng, timer),
+	STATE_HOST(struct rng, is_busy),   STATE_HOST(struct rng, has_failed),
+	STATE_HOST(struct rng, request),   STATE_HOST(struct rng, chain),
+	STATE_HOST(struct rng, iov),       STATE_END,
 };
 
 VIREO_DEVICE(virtio_rng, .name = "virtio-rng-device",
