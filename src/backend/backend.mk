@@ -6,7 +6,12 @@ libvireo_a_SOURCES += \
 	%D%/blk_null.c \
 	%D%/blk_raw.c \
 	%D%/block.c %D%/block.h \
-	%D%/chardev.h \
+	%D%/char_fd.c %D%/char_fd.h \
+	%D%/char_file.c \
+	%D%/char_null.c \
+	%D%/char_pty.c \
+	%D%/char_stdio.c \
+	%D%/chardev.c %D%/chardev.h \
 	%D%/mem.c \
 	%D%/net.c %D%/net.h \
 	%D%/net_tap.c \

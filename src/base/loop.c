@@ -56,6 +56,11 @@ uint64_t loop_now(const struct loop *l)
 	return loop_real_ns();
 }
 
+bool loop_is_virtual(const struct loop *l)
+{
+	return l->is_virtual;
+}
+
 enum loop_engine loop_engine_of(const struct loop *l)
 {
 	return l->ops->id;

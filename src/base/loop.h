@@ -67,6 +67,9 @@ void loop_stop(struct loop *l);
 /* Now, in ns of CLOCK_MONOTONIC (or of the virtual clock). Any thread. */
 uint64_t loop_now(const struct loop *l);
 
+/* Does time move by loop_advance() only? Any thread. */
+bool loop_is_virtual(const struct loop *l);
+
 /*
  * Moves the virtual clock, stopping at each deadline on the way to run the
  * timers that come due there. Not from inside a callback.
