@@ -29,6 +29,7 @@ dist_noinst_DATA += test/lib/loop.h
 
 unit_tests =
 unit_tests += test/unit/backend/blk_file
+unit_tests += test/unit/backend/blk_overlay
 unit_tests += test/unit/backend/block
 unit_tests += test/unit/backend/chardev
 unit_tests += test/unit/base/err

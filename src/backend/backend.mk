@@ -4,6 +4,7 @@ libvireo_a_SOURCES += \
 	%D%/blk_file_io.c \
 	%D%/blk_lock.c \
 	%D%/blk_null.c \
+	%D%/blk_overlay.c \
 	%D%/blk_raw.c \
 	%D%/block.c %D%/block.h \
 	%D%/char_fd.c %D%/char_fd.h \

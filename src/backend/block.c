@@ -29,6 +29,7 @@ const struct blk_driver *const blk_drivers[] = {
 	&blk_file_driver,
 	&blk_host_device_driver,
 	&blk_null_driver,
+	&blk_overlay_driver,
 	&blk_raw_driver,
 	NULL,
 };
@@ -40,7 +41,7 @@ static const char *const discard_names[] = {
 };
 static const char *const detect_zeroes_names[] = {"off", NULL};
 
-static const struct prop blk_common_props[] = {
+const struct prop blk_common_props[] = {
 	PROP_STR(struct blk_node, name, "node-name", NULL,
 		 "name by which devices and other nodes refer to this one"),
 	PROP_BOOL(struct blk_node, read_only, "read-only", false,
@@ -52,7 +53,7 @@ static const struct prop blk_common_props[] = {
 	PROP_END,
 };
 
-static const struct prop blk_cache_props[] = {
+const struct prop blk_cache_props[] = {
 	PROP_BOOL(struct blk_node, cache_direct, "direct", false,
 		  "bypass the host's page cache (O_DIRECT)"),
 	PROP_BOOL(struct blk_node, cache_no_flush, "no-flush", false,

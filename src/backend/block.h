@@ -93,7 +93,8 @@ struct blk_driver {
 };
 
 extern const struct blk_driver blk_file_driver, blk_host_device_driver;
-extern const struct blk_driver blk_null_driver, blk_raw_driver;
+extern const struct blk_driver blk_null_driver, blk_overlay_driver,
+	blk_raw_driver;
 extern const struct blk_driver *const blk_drivers[]; /* NULL-ended */
 const struct blk_driver *blk_driver_find(const char *name);
 

@@ -191,20 +191,6 @@ static int cache_object(const struct drive_option *d, struct json_object **ret,
 	return r;
 }
 
-/* What is alike for the format node and the file node under it. */
-static int common_members(const struct drive_option *d,
-			  struct json_object *node, struct err *e)
-{
-	struct json_object *cache;
-	int r = set_bool(node, "read-only", d->readonly || d->read_only, e);
-
-	if (!r)
-		r = set_string(node, "discard", d->discard, e);
-	if (!r)
-		r = cache_object(d, &cache, e);
-	return r ? r : json_set(node, "cache", cache, e);
-}
-
 static int file_node(const struct drive_option *d, struct json_object **ret,
 		     struct err *e)
 {
@@ -223,17 +209,18 @@ static int file_node(const struct drive_option *d, struct json_object **ret,
 	if (!r)
 		r = set_string(node, "aio", d->aio, e);
 	if (!r)
-		r = common_members(d, node, e);
-	if (!r)
 		*ret = take_ptr(node);
 	return r;
 }
 
+/* The node of the image's format; the file under it takes over read-only,
+ * discard and cache. name may be NULL. */
 static int format_node(const struct drive_option *d, const char *name,
-		       struct json_object **ret, struct err *e)
+		       bool is_read_only, struct json_object **ret,
+		       struct err *e)
 {
 	AUTO_JSON struct json_object *node = NULL;
-	struct json_object *file;
+	struct json_object *child;
 	int r = new_object(&node, e);
 
 	if (!r)
@@ -242,16 +229,53 @@ static int format_node(const struct drive_option *d, const char *name,
 	if (!r)
 		r = set_string(node, "node-name", name, e);
 	if (!r)
+		r = set_bool(node, "read-only", is_read_only, e);
+	if (!r)
+		r = set_string(node, "discard", d->discard, e);
+	if (!r)
 		r = set_string(node, "detect-zeroes", d->detect_zeroes, e);
 	if (!r)
-		r = common_members(d, node, e);
+		r = cache_object(d, &child, e);
 	if (!r)
-		r = file_node(d, &file, e);
+		r = json_set(node, "cache", child, e);
 	if (!r)
-		r = json_set(node, "file", file, e);
+		r = file_node(d, &child, e);
+	if (!r)
+		r = json_set(node, "file", child, e);
 	if (!r)
 		*ret = take_ptr(node);
 	return r;
+}
+
+/* The node that keeps writes away from the image. */
+static int overlay_node(const struct drive_option *d, const char *name,
+			struct json_object **ret, struct err *e)
+{
+	AUTO_JSON struct json_object *node = NULL;
+	struct json_object *child;
+	int r = new_object(&node, e);
+
+	if (!r)
+		r = set_string(node, "driver", "overlay", e);
+	if (!r)
+		r = set_string(node, "node-name", name, e);
+	if (!r)
+		r = format_node(d, NULL, true, &child, e);
+	if (!r)
+		r = json_set(node, "file", child, e);
+	if (!r)
+		*ret = take_ptr(node);
+	return r;
+}
+
+static int root_node(const struct drive_option *d, const char *name,
+		     struct json_object **ret, struct err *e)
+{
+	bool is_read_only = d->readonly || d->read_only;
+
+	return d->snapshot && !is_read_only
+		       ? overlay_node(d, name, ret, e)
+		       : format_node(d, name, is_read_only, ret, e);
 }
 
 /* Does the guest's write end on stable storage, whatever it asks for? */
@@ -280,11 +304,8 @@ static int virtio_device(const struct drive_option *d, const char *name,
 	return r;
 }
 
-static int check_drive(const struct drive_option *d, bool is_snapshot,
-		       struct err *e)
+static int check_drive(const struct drive_option *d, struct err *e)
 {
-	if (is_snapshot || d->snapshot)
-		return err_set(e, -EINVAL, "snapshot=on is not available");
 	if (d->id && !id_is_valid(d->id))
 		return err_set(e, -EINVAL,
 			       "Parameter 'id' expects an identifier, not '%s'",
@@ -309,7 +330,7 @@ static int expand(const struct drive_option *d, unsigned nth,
 			       d->index == DRIVE_NO_INDEX ? nth : d->index);
 		name = buf;
 	}
-	r = format_node(d, name, &node, e);
+	r = root_node(d, name, &node, e);
 	*device = NULL;
 	if (!r && d->iface == DRIVE_IF_VIRTIO)
 		r = virtio_device(d, name, device, e);
@@ -328,7 +349,8 @@ int drive_expand(struct json_object *drive, unsigned nth, bool is_snapshot,
 	if (!r)
 		r = props_apply(drive_props, &d, drive, NULL, NULL, e);
 	if (!r)
-		r = check_drive(&d, is_snapshot, e);
+		r = check_drive(&d, e);
+	d.snapshot |= is_snapshot;
 	if (!r)
 		r = expand(&d, nth, blockdev, device, e);
 	props_fini(drive_props, &d);

@@ -204,10 +204,13 @@ const struct option options[] = {
 		.group = OPTION_DEVICES,
 		.arg = "file=FILE[,if=virtio|none][,id=ID][,format=raw]"
 		       "[,readonly=on|off][,cache=MODE][,aio=HOW]"
-		       "[,discard=unmap|ignore][,serial=TEXT]",
+		       "[,discard=unmap|ignore][,snapshot=on|off]"
+		       "[,serial=TEXT]",
 		.text = "A disk in one option: the -blockdev nodes for FILE "
 			"and, with if=virtio (the default), the device. With "
-			"if=none a -device names it by drive=ID.",
+			"if=none a -device names it by drive=ID. With "
+			"snapshot=on writes go to a temporary file in TMPDIR "
+			"or /var/tmp, and are forgotten at the end.",
 		.take = option_take_list,
 		CONFIG(drives),
 		.flags = KEYVAL_BARE_BOOL | KEYVAL_NO_JSON,

@@ -42,53 +42,54 @@ static void expect(const char *text, const char *node_json,
 	assert_string_equal(json_object_to_json_string_ext(node, flags),
 			    node_json);
 	if (device_json)
-		assert_string_equal(json_object_to_json_string_ext(device,
-								   flags),
-				    device_json);
+		assert_string_equal(
+			json_object_to_json_string_ext(device, flags),
+			device_json);
 	else
 		assert_null(device);
 	json_object_put(node);
 	json_object_put(device);
 }
 
+#define CACHE(direct, no_flush)                                                \
+	"\"cache\":{\"direct\":" #direct ",\"no-flush\":" #no_flush "},"
+
 static void expands(void **state)
 {
 	(void)state;
 	expect("file=a.img",
 	       "{\"driver\":\"raw\",\"node-name\":\"virtio3\","
-	       "\"read-only\":false,"
-	       "\"cache\":{\"direct\":false,\"no-flush\":false},"
-	       "\"file\":{\"driver\":\"file\",\"filename\":\"a.img\","
-	       "\"read-only\":false,"
-	       "\"cache\":{\"direct\":false,\"no-flush\":false}}}",
+	       "\"read-only\":false," CACHE(
+		       false, false) "\"file\":{\"driver\":\"file\","
+				     "\"filename\":\"a.img\"}}",
 	       "{\"driver\":\"virtio-blk-device\",\"drive\":\"virtio3\"}");
 	expect("file=file:b,,c,if=none,id=d0,format=raw,readonly=on,"
 	       "cache=none,aio=io_uring,discard=unmap,media=disk",
 	       "{\"driver\":\"raw\",\"node-name\":\"d0\","
-	       "\"read-only\":true,\"discard\":\"unmap\","
-	       "\"cache\":{\"direct\":true,\"no-flush\":false},"
-	       "\"file\":{\"driver\":\"file\",\"filename\":\"b,c\","
-	       "\"aio\":\"io_uring\",\"read-only\":true,"
-	       "\"discard\":\"unmap\","
-	       "\"cache\":{\"direct\":true,\"no-flush\":false}}}",
+	       "\"read-only\":true,\"discard\":\"unmap\"," CACHE(
+		       true, false) "\"file\":{\"driver\":\"file\","
+				    "\"filename\":\"b,c\","
+				    "\"aio\":\"io_uring\"}}",
 	       NULL);
 	expect("file=/x:y,index=7,cache=directsync,serial=S1,"
 	       "detect-zeroes=on,snapshot=off",
 	       "{\"driver\":\"raw\",\"node-name\":\"virtio7\","
-	       "\"detect-zeroes\":\"on\",\"read-only\":false,"
-	       "\"cache\":{\"direct\":true,\"no-flush\":false},"
-	       "\"file\":{\"driver\":\"file\",\"filename\":\"/x:y\","
-	       "\"read-only\":false,"
-	       "\"cache\":{\"direct\":true,\"no-flush\":false}}}",
+	       "\"read-only\":false,\"detect-zeroes\":\"on\"," CACHE(
+		       true, false) "\"file\":{\"driver\":\"file\","
+				    "\"filename\":\"/x:y\"}}",
 	       "{\"driver\":\"virtio-blk-device\",\"drive\":\"virtio7\","
 	       "\"serial\":\"S1\",\"write-cache\":\"off\"}");
-	expect("file=a,if=none,id=u,cache=unsafe,readonly",
+	expect("file=a,if=none,id=u,cache=unsafe,readonly,snapshot=on",
 	       "{\"driver\":\"raw\",\"node-name\":\"u\","
-	       "\"read-only\":true,"
-	       "\"cache\":{\"direct\":false,\"no-flush\":true},"
-	       "\"file\":{\"driver\":\"file\",\"filename\":\"a\","
-	       "\"read-only\":true,"
-	       "\"cache\":{\"direct\":false,\"no-flush\":true}}}",
+	       "\"read-only\":true," CACHE(
+		       false, true) "\"file\":{\"driver\":\"file\","
+				    "\"filename\":\"a\"}}",
+	       NULL);
+	expect("file=a,if=none,id=s,snapshot=on",
+	       "{\"driver\":\"overlay\",\"node-name\":\"s\","
+	       "\"file\":{\"driver\":\"raw\",\"read-only\":true," CACHE(
+		       false, false) "\"file\":{\"driver\":\"file\","
+				     "\"filename\":\"a\"}}}",
 	       NULL);
 }
 
@@ -101,7 +102,6 @@ static void refuses(void **state)
 		{"file=a,cache=of",
 		 "Property 'cache' doesn't take value 'of' (one of: "
 		 "writeback, none, writethrough, directsync, unsafe)"},
-		{"file=a,snapshot=on", "snapshot=on is not available"},
 		{"file=a,id=0", "Parameter 'id' expects an identifier, not "
 				"'0'"},
 		{"file=a,if=none,serial=x",
@@ -171,24 +171,29 @@ static void passes_write_through_to_the_device(void **state)
 	assert_string_equal(json_member_string(dev, "write-cache"), "off");
 	dev = json_object_array_get_idx(c.devices, 1);
 	assert_null(json_member_string(dev, "write-cache"));
-	assert_string_equal(config_where(json_object_array_get_idx(c.blockdevs,
-								   0)),
-			    "-drive file=a,if=none,id=d0,cache=writethrough");
+	assert_string_equal(
+		config_where(json_object_array_get_idx(c.blockdevs, 0)),
+		"-drive file=a,if=none,id=d0,cache=writethrough");
 	config_fini(&c);
 }
 
 static void snapshot_means_every_drive(void **state)
 {
 	enum config_outcome outcome;
+	struct json_object *node;
 	struct vm_config c;
 	struct err e = {0};
 
 	(void)state;
-	assert_int_equal(parse_line(&c, "-drive file=a -snapshot", &outcome,
-				    &e),
-			 -EINVAL);
-	assert_string_equal(e.text,
-			    "-drive file=a: snapshot=on is not available");
+	assert_int_equal(parse_line(&c, "-drive file=a -snapshot -drive file=b",
+				    &outcome, &e),
+			 0);
+	for (size_t i = 0; i < 2; i++) {
+		node = json_object_array_get_idx(c.blockdevs, i);
+		assert_string_equal(json_member_string(node, "driver"),
+				    "overlay");
+	}
+	assert_string_equal(json_member_string(node, "node-name"), "virtio1");
 	config_fini(&c);
 }
 
