@@ -7,6 +7,7 @@
 #include "bus/virtio_mmio.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/endian.h"
@@ -946,7 +947,7 @@ static void survives_racing_vcpus(void **state)
 						vcpu_run, &vcpus[i]),
 				 0);
 	}
-	for (unsigned step = 0; rounds < ROUNDS * VCPUS; step++) {
+	for (unsigned step = 0; atomic_load(&rounds) < ROUNDS * VCPUS; step++) {
 		struct device *d = &g->t->vdev.dev;
 
 		fakeboard_step(&g->board);
