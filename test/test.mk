@@ -65,6 +65,7 @@ device_tests += test/dev/port61
 device_tests += test/dev/pvpanic
 device_tests += test/dev/rng
 device_tests += test/dev/rtc
+device_tests += test/dev/serial
 device_tests += test/dev/virtio_blk
 device_tests += test/dev/virtio_net
 

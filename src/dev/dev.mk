@@ -11,6 +11,7 @@ device_files += %D%/plat/ioapic.c
 device_files += %D%/plat/port61.c
 device_files += %D%/plat/pvpanic.c
 device_files += %D%/plat/rtc.c
+device_files += %D%/plat/serial.c
 device_files += %D%/virtio/blk.c
 device_files += %D%/virtio/net.c
 device_files += %D%/virtio/rng.c
