@@ -54,7 +54,10 @@ unit_tests += test/unit/kvm/kvm
 unit_tests += test/unit/vmm/config
 unit_tests += test/unit/vmm/doctor
 unit_tests += test/unit/vmm/drive
+unit_tests += test/unit/vmm/fdt
+unit_tests += test/unit/vmm/jail
 unit_tests += test/unit/vmm/serial
+unit_tests += test/unit/vmm/smbios
 
 device_tests =
 device_tests += test/dev/acpi_pm
@@ -98,7 +101,6 @@ FUZZ_SECONDS = 60
 if FUZZ
 LDADD += $(FUZZER_LIBS)
 
-.PHONY: fuzz
 fuzz: $(fuzzers)
 	for f in $(fuzzers); do \
 		n=`basename $$f`; mkdir -p fuzz/$$n && \
@@ -118,14 +120,23 @@ dist_noinst_SCRIPTS += %D%/lab/kernels %D%/lab/lab %D%/lab/mkinitrd \
 	%D%/lab/mkrootfs %D%/lab/selftest
 dist_noinst_DATA += %D%/lab/init %D%/lab/init.guest
 
-.PHONY: check-lab
-check-lab:
-	$(srcdir)/test/lab/selftest
-
 # Costs against QEMU's, in the lab.
 dist_noinst_SCRIPTS += %D%/bench/boot %D%/bench/boot.lab
 dist_noinst_DATA += %D%/bench/init.c %D%/bench/measure.c
 
-.PHONY: bench
 bench: vireo
 	$(srcdir)/test/bench/boot --vireo ./vireo
+
+# End-to-end tests: Linux under vireo, in the lab where this host cannot.
+dist_noinst_SCRIPTS += %D%/tap-run %D%/e2e/run %D%/e2e/boot.sh \
+	%D%/e2e/disk.sh %D%/e2e/net.sh %D%/e2e/errors.sh %D%/e2e/guest-init
+dist_noinst_DATA += %D%/e2e/lib.sh
+dist_noinst_SCRIPTS += %D%/setup %D%/all %D%/try
+
+e2e = $(srcdir)/%D%/e2e/run
+
+check-lab: all
+	VIREO=./vireo $(srcdir)/%D%/tap-run $(srcdir)/%D%/lab/selftest \
+		$(e2e):boot.sh:-m:6144 $(e2e):disk.sh:-s:2 $(e2e):net.sh:-s:2 \
+		$(e2e):errors.sh
+.PHONY: check-lab bench fuzz

@@ -108,8 +108,6 @@ int vcpu_ioctl(const struct vcpu *v, unsigned long request, void *arg);
  */
 void vcpu_make_report(struct vcpu *v, int error);
 
-/* May another thread touch the registers? */
-bool vcpu_is_still(struct vcpu *v);
 /* Forgets a HLT, at a reset. */
 void vcpu_unhalt(struct vcpu *v);
 

@@ -84,7 +84,7 @@ static void boot_sregs(const struct vcpu_boot *b, struct kvm_sregs *s)
 
 static int vcpu_check_still(struct vcpu *v, struct err *e)
 {
-	if (vcpu_is_still(v))
+	if (vcpu_is_paused(v))
 		return 0;
 	return err_set(e, -EBUSY, "vCPU %u is running", v->index);
 }

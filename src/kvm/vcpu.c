@@ -289,7 +289,7 @@ void vcpu_stop(struct vcpu *v)
 	pthread_mutex_unlock(&v->lock);
 }
 
-bool vcpu_is_still(struct vcpu *v)
+bool vcpu_is_paused(struct vcpu *v)
 {
 	bool still;
 

@@ -100,7 +100,7 @@ int vcpu_set_boot(struct vcpu *v, const struct vcpu_boot *b, struct err *e);
 /*
  * Back to the state after power-on (waiting for SIPI if not the boot CPU).
  * Only before the start or while it is paused: else -EBUSY. For a reset of the
- * machine: vcpu_pause() and vcpu_wait_paused() on all, reset the devices,
+ * machine: vcpu_pause() on all until all are paused, reset the devices,
  * vcpu_reset() on all, load the kernel, vcpu_set_boot(), vcpu_resume() on all.
  */
 int vcpu_reset(struct vcpu *v, struct err *e);
@@ -118,6 +118,8 @@ void vcpu_resume(struct vcpu *v);
  */
 void vcpu_pause(struct vcpu *v);
 void vcpu_wait_paused(struct vcpu *v);
+/* Does it wait, for nobody to have resumed it yet? */
+bool vcpu_is_paused(struct vcpu *v);
 /* Ends the thread and joins it; harmless if it was not started. */
 void vcpu_stop(struct vcpu *v);
 /* Makes it leave the guest once. */

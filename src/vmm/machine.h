@@ -30,6 +30,9 @@ struct machine_class {
 	int (*build)(struct machine *m, struct err *e);
 	int (*boot)(struct machine *m, bool fresh, struct err *e);
 	void (*fini)(struct machine *m);
+	/* A level-triggered vector was acknowledged (split irqchip). On a
+	 * vCPU's thread. NULL: nobody wants to know. */
+	void (*eoi)(struct machine *m, unsigned vector);
 };
 
 extern const struct machine_class *const machine_classes[]; /* NULL-ended */

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opens the kernel, the initrd and the device tree that the command line
+ * names.
+ *
+ * Threads: main.
+ */
+#include "vmm/boot_files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/types.h"
+#include "vmm/config.h"
+#include "vmm/file.h"
+
+#define DTB_MAX (2 * MIB)
+
+static int open_one(const char *option, const char *path, int *ret,
+		    struct err *e)
+{
+	int fd;
+
+	*ret = -1;
+	if (!path)
+		return 0;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0)
+		return err_set_errno(e, -errno, "%s: cannot open '%s'", option,
+				     path);
+	*ret = fd;
+	return 0;
+}
+
+int boot_files_open(struct boot_files *f, const struct vm_config *c,
+		    struct err *e)
+{
+	int r;
+
+	*f = (struct boot_files){.kernel = -1, .initrd = -1, .is_open = true};
+	r = open_one("-kernel", c->kernel, &f->kernel, e);
+	if (!r)
+		r = open_one("-initrd", c->initrd, &f->initrd, e);
+	if (!r && c->dtb) {
+		r = file_read(c->dtb, DTB_MAX, &f->dtb, &f->dtb_size, e);
+		if (r)
+			(void)err_prefix(e, "-dtb: ");
+	}
+	return r;
+}
+
+void boot_files_close(struct boot_files *f)
+{
+	if (!f->is_open)
+		return;
+	if (f->kernel >= 0)
+		close(f->kernel);
+	if (f->initrd >= 0)
+		close(f->initrd);
+	free(f->dtb);
+	*f = (struct boot_files){0};
+}
