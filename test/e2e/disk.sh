@@ -1,0 +1,105 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Disks: what the guest writes is on the host, and what goes wrong stays small.
+set -uo pipefail
+# shellcheck source=test/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+TMP=$(mktemp -d)
+trap 'rm -rf "$TMP"' EXIT
+
+lab=$(dirname "$0")/../lab
+mkdir "$TMP/root"
+echo "written by the host" >"$TMP/root/from-host"
+
+new_disk() {
+	rm -f "$TMP/disk"
+	"$lab/mkrootfs" -s 64 "$TMP/root" "$TMP/disk"
+}
+
+# host_has FILE: prints a file of the image.
+host_has() {
+	debugfs -R "cat /$1" "$TMP/disk" 2>/dev/null
+}
+
+is_clean() {
+	e2fsck -fn "$TMP/disk" >"$TMP/err" 2>&1
+}
+
+new_disk
+disk "$TMP/disk" serial=vireo-disk-1
+tap_options=(-netdev tap,id=n0,ifname=tap7,script=no,downscript=no
+	-device virtio-net-device,netdev=n0,mac=52:54:00:12:34:99)
+boot devices -smp 2 "${disk_options[@]}" "${tap_options[@]}" \
+	-device virtio-rng-device -uuid 12345678-1234-5678-9abc-def012345678
+ok "all devices are found" ended 0
+ok "/dev/vda is a block device" is vda b
+ok "of the size of the image" is vda_sectors 131072
+ok "with its serial" is vda_serial vireo-disk-1
+ok "writable" is vda_ro 0
+ok "with a write-back cache" is vda_cache "write back"
+ok "that can discard" test "$(said vda_discard)" -gt 0
+ok "the NIC has its address" is mac 52:54:00:12:34:99
+ok "the entropy device feeds hwrng" is rng_bytes 256
+ok "SMBIOS has the uuid" is uuid 12345678-1234-5678-9abc-def012345678
+
+for variant in "" packed=on event_idx=off,indirect_desc=off num-queues=2; do
+	new_disk
+	disk "$TMP/disk" "$variant"
+	boot write -smp 2 "${disk_options[@]}"
+	ok "ext4 is written (${variant:-default})" ended 0
+	ok "the guest read the host's file" is content "written by the host"
+	ok "the host reads the guest's file" \
+		test "$(host_has from-guest)" = "written by the guest"
+	ok "4 MiB of random data arrived" \
+		test "$(host_has random | sha256sum | cut -c-64)" = "$(said sum)"
+	ok "the file system is clean" is_clean
+done
+
+new_disk
+disk "$TMP/disk" ""
+boot reboot "${disk_options[@]}"
+ok "the guest reboots twice and powers off" ended 0
+ok "and its disk lived through it" test "$(host_has boots)" = 3
+
+new_disk
+before=$(sha256sum <"$TMP/disk")
+boot write -blockdev \
+	"driver=file,node-name=f0,filename=$TMP/disk,read-only=on" \
+	-blockdev driver=raw,node-name=d0,file=f0,read-only=on \
+	-device virtio-blk-device,drive=d0
+ok "a read-only disk is not written" \
+	test "$(sha256sum <"$TMP/disk")" = "$before"
+
+new_disk
+guest_options fill
+disk "$TMP/disk" ""
+for delay in 0.3 0.7 1.1; do
+	"$VIREO" "${options[@]}" "${disk_options[@]}" >"$TMP/out" \
+		2>"$TMP/err" </dev/null &
+	pid=$!
+	for _ in $(seq 300); do
+		grep -q filling "$TMP/out" && break
+		sleep 0.1
+	done
+	sleep $delay
+	kill -KILL $pid
+	wait $pid 2>/dev/null
+	status=$?
+	e2fsck -fp "$TMP/disk" >"$TMP/err" 2>&1
+	ok "killed in mid-write after $delay s: the journal mends it" is_clean
+done
+
+guest_options sleep
+"$VIREO" "${options[@]}" "${disk_options[@]}" >"$TMP/out" 2>"$TMP/err" \
+	</dev/null &
+pid=$!
+for _ in $(seq 300); do
+	grep -q sleeping "$TMP/out" && break
+	sleep 0.1
+done
+ok "a busy image is refused" fails "in use" "${options[@]}" \
+	"${disk_options[@]}"
+kill -TERM $pid
+wait $pid
+
+finish
