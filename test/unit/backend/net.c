@@ -63,8 +63,7 @@ static void refuses(const char *text, const char *why)
 /* The host's end of a TAP: up, and a socket that sees the test's frames. */
 static int host_side(const char *name)
 {
-	int s = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC,
-		       htobe16(ETHERTYPE));
+	int s = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htobe16(ETHERTYPE));
 	struct ifreq ifr = {0};
 	struct sockaddr_ll sa = {.sll_family = AF_PACKET,
 				 .sll_protocol = htobe16(ETHERTYPE)};
@@ -103,8 +102,7 @@ static void setup(struct fixture *f, enum loop_engine engine)
 	struct err e = {0};
 
 	assert_int_equal(
-		loop_new(&(struct loop_config){.engine = engine}, &f->loop,
-			 &e),
+		loop_new(&(struct loop_config){.engine = engine}, &f->loop, &e),
 		0);
 	f->net = must_open("tap,id=n,ifname=vt0,script=no,downscript=no");
 	f->host = host_side("vt0");
@@ -169,8 +167,7 @@ static void sends(struct fixture *f)
 	uint8_t hdr[HDR] = {0}, frame[FRAME], seen[2048];
 	struct iovec iov[3] = {
 		{hdr, HDR}, {frame, 20}, {frame + 20, FRAME - 20}};
-	struct sender s = {
-		.tx = {.iov = iov, .niov = 3, .sent = sender_done}};
+	struct sender s = {.tx = {.iov = iov, .niov = 3, .sent = sender_done}};
 
 	make_frame(frame, 0x11);
 	net_send(f->net, 0, &s.tx);
@@ -353,6 +350,19 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_script_sees_the_name),
 };
 
+/* So that the host sends nothing of its own when a device comes up. */
+static void quiet_host(void)
+{
+	int fd = open("/proc/sys/net/ipv6/conf/default/disable_ipv6",
+		      O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return; /* it has no IPv6 */
+	if (write(fd, "1", 1) != 1)
+		perror("disable_ipv6");
+	close(fd);
+}
+
 int main(void)
 {
 	if (unshare(CLONE_NEWNET) || access("/dev/net/tun", R_OK | W_OK)) {
@@ -360,6 +370,7 @@ int main(void)
 		       strerror(errno));
 		return 77;
 	}
+	quiet_host();
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL) ? 1 : 0;
 }
