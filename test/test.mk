@@ -55,6 +55,7 @@ unit_tests += test/unit/vmm/config
 unit_tests += test/unit/vmm/doctor
 unit_tests += test/unit/vmm/drive
 unit_tests += test/unit/vmm/fdt
+unit_tests += test/unit/vmm/help
 unit_tests += test/unit/vmm/jail
 unit_tests += test/unit/vmm/serial
 unit_tests += test/unit/vmm/smbios
@@ -114,6 +115,10 @@ noinst_LIBRARIES += libreplay.a
 libreplay_a_SOURCES = %D%/fuzz/replay.c
 TESTS += $(fuzzers)
 endif
+
+# Checks of the tree.
+dist_check_SCRIPTS += %D%/lint/completions %D%/lint/docs
+TESTS += %D%/lint/completions %D%/lint/docs
 
 # The lab (doc/lab.md): nested KVM under QEMU's TCG.
 dist_noinst_SCRIPTS += %D%/lab/kernels %D%/lab/lab %D%/lab/mkinitrd \

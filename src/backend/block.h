@@ -96,6 +96,8 @@ extern const struct blk_driver blk_file_driver, blk_host_device_driver;
 extern const struct blk_driver blk_null_driver, blk_overlay_driver,
 	blk_raw_driver;
 extern const struct blk_driver *const blk_drivers[]; /* NULL-ended */
+/* What every node takes, and the members of its "cache". */
+extern const struct prop blk_common_props[], blk_cache_props[];
 const struct blk_driver *blk_driver_find(const char *name);
 
 struct blk_node {

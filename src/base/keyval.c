@@ -155,8 +155,9 @@ static int keyval_bare(struct keyval *kv, const char *word, size_t len)
 		return json_set(kv->root, KEYVAL_HELP,
 				json_object_new_boolean(true), kv->e);
 	if (!(kv->flags & KEYVAL_BARE_BOOL))
-		return len ? err_set(kv->e, -EINVAL, "expected '=' after '%.*s'",
-				     (int)len, word)
+		return len ? err_set(kv->e, -EINVAL,
+				     "expected '=' after '%.*s'", (int)len,
+				     word)
 			   : err_set(kv->e, -EINVAL, "empty key before ',%s'",
 				     kv->at);
 	if (len > 2 && !memcmp(word, "no", 2)) {

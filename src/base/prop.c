@@ -150,12 +150,14 @@ static int prop_set_number(const struct prop_ref *ref,
 	if (r || !prop_in_range(p, n)) {
 		(void)prop_refuse(ref, value, e);
 		if (p->is_signed)
-			err_append(e, " (minimum: %" PRId64 ", maximum: %" PRId64
-				      ")",
+			err_append(e,
+				   " (minimum: %" PRId64 ", maximum: %" PRId64
+				   ")",
 				   (int64_t)p->min, (int64_t)p->max);
 		else
-			err_append(e, " (minimum: %" PRIu64 ", maximum: %" PRIu64
-				      ")",
+			err_append(e,
+				   " (minimum: %" PRIu64 ", maximum: %" PRIu64
+				   ")",
 				   p->min, p->max);
 		return -EINVAL;
 	}
@@ -246,9 +248,9 @@ static int prop_set_mac(const struct prop_ref *ref, struct json_object *value,
 {
 	if (!json_object_is_type(value, json_type_string) ||
 	    !parse_mac(json_text(value), prop_field(ref->p, ref->obj)))
-		return prop_expects(
-			ref, "a MAC address such as 52:54:00:12:34:56", value,
-			e);
+		return prop_expects(ref,
+				    "a MAC address such as 52:54:00:12:34:56",
+				    value, e);
 	return 0;
 }
 
@@ -455,11 +457,11 @@ const struct prop *prop_find(const struct prop *props, const char *name)
 const char *prop_type_name(const struct prop *p)
 {
 	static const char *const names[] = {
-		[PROP_T_BOOL] = "bool",	  [PROP_T_U8] = "uint8",
+		[PROP_T_BOOL] = "bool",   [PROP_T_U8] = "uint8",
 		[PROP_T_U16] = "uint16",  [PROP_T_U32] = "uint32",
 		[PROP_T_U64] = "uint64",  [PROP_T_I32] = "int32",
-		[PROP_T_SIZE] = "size",	  [PROP_T_STR] = "str",
-		[PROP_T_ENUM] = "str",	  [PROP_T_MAC] = "str",
+		[PROP_T_SIZE] = "size",   [PROP_T_STR] = "str",
+		[PROP_T_ENUM] = "str",    [PROP_T_MAC] = "str",
 		[PROP_T_BACKEND] = "str",
 	};
 

@@ -19,7 +19,7 @@
 
 #define OPTION_NAME_MAX 64
 /* How much of an argument a message quotes. */
-#define OPTION_QUOTE 160
+#define OPTION_QUOTE    160
 
 int config_add(struct json_object **array, struct json_object *value,
 	       struct err *e)
@@ -68,7 +68,7 @@ static int unknown_option(const char *word, const char *name, struct err *e)
 
 /* "-NAME ARG: " in front of a message, ARG cut where it is long. */
 static void prefix_option(const struct option_use *u, const char *word,
-			struct err *e)
+			  struct err *e)
 {
 	const char *arg = u->arg ? u->arg : "";
 
@@ -161,12 +161,12 @@ const char *config_where(struct json_object *conf)
 void config_fini(struct vm_config *c)
 {
 	struct json_object *const objects[] = {
-		c->machine,  c->accel,	 c->memory,   c->smp,	  c->sandbox,
-		c->names,    c->devices, c->blockdevs, c->drives, c->chardevs,
-		c->netdevs,  c->objects, c->globals,  c->smbios,  c->serials,
+		c->machine, c->accel,   c->memory,    c->smp,    c->sandbox,
+		c->names,   c->devices, c->blockdevs, c->drives, c->chardevs,
+		c->netdevs, c->objects, c->globals,   c->smbios, c->serials,
 	};
-	char *const strings[] = {c->cpu,    c->kernel,	c->initrd, c->append,
-				 c->dtb,    c->pidfile, c->uuid};
+	char *const strings[] = {c->cpu, c->kernel,  c->initrd, c->append,
+				 c->dtb, c->pidfile, c->uuid};
 
 	for (size_t i = 0; i < ARRAY_SIZE(objects); i++)
 		json_object_put(objects[i]);

@@ -50,7 +50,7 @@ struct vm_config {
 	 * "none". Has the default where there is one. */
 	struct json_object *serials;
 	struct json_object *drives; /* -drive as written: for the parser */
-	char *cpu; /* "host,+x2apic,-avx512f" as written */
+	char *cpu;                  /* "host,+x2apic,-avx512f" as written */
 	char *kernel, *initrd, *append, *dtb, *pidfile, *uuid;
 	bool daemonize, nodefaults, no_user_config, nographic, snapshot;
 	int on_reboot, on_shutdown, on_panic, on_watchdog; /* enum action_* */

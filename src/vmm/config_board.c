@@ -88,8 +88,8 @@ static int smp_store(const struct smp_option *s, struct json_object **ret,
 		const char *key;
 		uint32_t n;
 	} members[] = {
-		{"cpus", s->cpus},   {"sockets", s->sockets},
-		{"dies", s->dies},   {"cores", s->cores},
+		{"cpus", s->cpus},       {"sockets", s->sockets},
+		{"dies", s->dies},       {"cores", s->cores},
 		{"threads", s->threads}, {"maxcpus", s->maxcpus},
 	};
 

@@ -108,8 +108,8 @@ static const struct {
 	const char *magic;
 } image_formats[] = {
 	{"qcow2", 4, "QFI\xfb"}, {"qed", 4, "QED\0"},
-	{"vmdk", 4, "KDMV"},	 {"vhdx", 8, "vhdxfile"},
-	{"vpc", 8, "conectix"},	 {"luks", 6, "LUKS\xba\xbe"},
+	{"vmdk", 4, "KDMV"},     {"vhdx", 8, "vhdxfile"},
+	{"vpc", 8, "conectix"},  {"luks", 6, "LUKS\xba\xbe"},
 };
 
 static const char *image_format(const char *path)

@@ -12,9 +12,8 @@
 
 #include "base/cleanup.h"
 #include "base/keyval.h"
-#include "base/log.h"
 #include "base/prop.h"
-#include "bus/device.h"
+#include "vmm/help_kinds.h"
 #include "vmm/option.h"
 
 #define HELP_WIDTH 78 /* columns */
@@ -66,156 +65,203 @@ void help_print_options(FILE *f)
 
 static int by_prop_name(const void *a, const void *b)
 {
-	const struct prop *const *pa = a, *const *pb = b;
+	const struct help_prop *pa = a, *pb = b;
 
-	return strcmp((*pa)->name, (*pb)->name);
+	return strcmp(pa->name, pb->name);
 }
 
-/* The words of an enum, unless its type's name says them. */
-static void print_words(FILE *f, const struct prop *p)
+static size_t count_props(const struct prop *props)
 {
-	if (p->type != PROP_T_ENUM || p->names == on_off_auto_names)
-		return;
-	fputs(": ", f);
-	for (size_t i = 0; p->names[i]; i++)
-		fprintf(f, "%s%s", i ? "|" : "", p->names[i]);
-}
-
-static void print_prop(FILE *f, const struct prop *p)
-{
-	char text[256];
-	int column = fprintf(f, "  %s=<%s>", p->name, prop_type_name(p));
-
-	fprintf(f, "%*s - %s", column < 24 ? 24 - column : 0, "", p->summary);
-	print_words(f, p);
-	if (*prop_default_text(p, text, sizeof(text)))
-		fprintf(f, " (default: %s)", text);
-	fputc('\n', f);
-}
-
-void help_print_props(FILE *f, const char *name, const struct prop *props)
-{
-	AUTO_FREE const struct prop **sorted = NULL;
 	size_t n = 0;
 
 	while (props && props[n].name)
 		n++;
+	return n;
+}
+
+static void add_props(struct help_prop *list, size_t *n, const char *nest,
+		      const struct prop *props)
+{
+	for (const struct prop *p = props; p && p->name; p++, (*n)++) {
+		list[*n].p = p;
+		(void)snprintf(list[*n].name, sizeof(list[*n].name), "%s%s%s",
+			       nest ? nest : "", nest ? "." : "", p->name);
+	}
+}
+
+static void add_children(struct help_prop *list, size_t *n,
+			 const char *const *children)
+{
+	static const struct prop child = {
+		.name = "",
+		.type = PROP_T_BACKEND,
+		.required = true,
+		.summary = "node beneath: its node-name, or its description",
+	};
+
+	for (; children && *children; children++, (*n)++) {
+		list[*n].p = &child;
+		(void)snprintf(list[*n].name, sizeof(list[*n].name), "%s",
+			       *children);
+	}
+}
+
+static size_t count_children(const char *const *children)
+{
+	size_t n = 0;
+
+	while (children && children[n])
+		n++;
+	return n;
+}
+
+struct help_prop *help_sort_props(const struct help_entry *entry,
+				  const struct help_kind *k, size_t *n)
+{
+	static const struct help_entry no_entry;
+	static const struct help_kind no_kind;
+	struct help_prop *list;
+
+	entry = entry ? entry : &no_entry;
+	k = k ? k : &no_kind;
+	list = calloc(
+		count_props(entry->props) + count_children(entry->children) +
+			count_props(k->common) + count_props(k->nested) + 1,
+		sizeof(*list));
+	*n = 0;
+	if (!list)
+		return NULL;
+	add_props(list, n, NULL, entry->props);
+	add_children(list, n, entry->children);
+	add_props(list, n, NULL, k->common);
+	add_props(list, n, k->nest, k->nested);
+	qsort(list, *n, sizeof(*list), by_prop_name);
+	return list;
+}
+
+/* Adds to the string in buf what fits. */
+static void add_text(char *buf, size_t len, const char *text)
+{
+	size_t used = strlen(buf);
+
+	(void)snprintf(buf + used, len - used, "%s", text);
+}
+
+const char *help_prop_text(const struct prop *p, char *buf, size_t len)
+{
+	char def[128];
+
+	(void)snprintf(buf, len, "%s", p->summary);
+	/* The name of its type says an OnOffAuto's words. */
+	if (p->type == PROP_T_ENUM && p->names != on_off_auto_names) {
+		for (size_t i = 0; p->names[i]; i++) {
+			add_text(buf, len, i ? "|" : ": ");
+			add_text(buf, len, p->names[i]);
+		}
+	}
+	if (*prop_default_text(p, def, sizeof(def))) {
+		add_text(buf, len, " (default: ");
+		add_text(buf, len, def);
+		add_text(buf, len, ")");
+	}
+	if (p->required)
+		add_text(buf, len, " (required)");
+	return buf;
+}
+
+static void print_prop(FILE *f, const struct help_prop *hp)
+{
+	int column = fprintf(f, "  %s=<%s>", hp->name, prop_type_name(hp->p));
+	char text[512];
+
+	fprintf(f, "%*s - %s\n", column < 24 ? 24 - column : 0, "",
+		help_prop_text(hp->p, text, sizeof(text)));
+}
+
+static void print_props(FILE *f, const struct help_entry *entry,
+			const struct help_kind *k)
+{
+	AUTO_FREE struct help_prop *list = NULL;
+	size_t n;
+
+	list = help_sort_props(entry, k, &n);
 	if (!n) {
-		fprintf(f, "There are no options for %s.\n", name);
+		fprintf(f, "There are no options for %s.\n", entry->name);
 		return;
 	}
-	fprintf(f, "%s options:\n", name);
-	sorted = calloc(n, sizeof(const struct prop *));
-	for (size_t i = 0; sorted && i < n; i++)
-		sorted[i] = &props[i];
-	if (sorted)
-		qsort(sorted, n, sizeof(const struct prop *), by_prop_name);
+	fprintf(f, "%s options:\n", entry->name);
 	for (size_t i = 0; i < n; i++)
-		print_prop(f, sorted ? sorted[i] : &props[i]);
+		print_prop(f, &list[i]);
 }
 
-void help_list_accels(FILE *f)
+void help_print_props(FILE *f, const char *name, const struct prop *props)
 {
-	fprintf(f, "Accelerators supported:\nkvm\n");
+	const struct help_entry entry = {.name = name, .props = props};
+
+	print_props(f, &entry, NULL);
 }
 
-void help_list_log_topics(FILE *f)
+/* As scripts know it from -device help. */
+static void print_device(FILE *f, const struct help_entry *entry)
 {
-	fprintf(f, "Log topics (separated by commas):\n");
-	for (size_t i = 0; i < LOG_TOPICS; i++)
-		fprintf(f, "%-15s %s\n", log_topics[i].name,
-			log_topics[i].summary);
-	fprintf(f, "%-15s %s\n", "all", "all of them");
-}
-
-static const char *const category_names[CATEGORIES] = {
-	[CATEGORY_BRIDGE] = "Controller/Bridge/Hub",
-	[CATEGORY_USB] = "USB",
-	[CATEGORY_STORAGE] = "Storage",
-	[CATEGORY_NETWORK] = "Network",
-	[CATEGORY_INPUT] = "Input",
-	[CATEGORY_DISPLAY] = "Display",
-	[CATEGORY_SOUND] = "Sound",
-	[CATEGORY_MISC] = "Misc",
-	[CATEGORY_CPU] = "CPU",
-	[CATEGORY_WATCHDOG] = "Watchdog",
-	[CATEGORY_NONE] = "Uncategorized",
-};
-
-/* The class after `last` by name among those of a category that users make. */
-static const struct device_class *next_class(int category,
-					     const struct device_class *last)
-{
-	const struct device_class *best = NULL;
-
-	for (size_t i = 0; i < device_class_count; i++) {
-		const struct device_class *c = device_classes[i];
-
-		if ((int)c->category == category && !c->no_user &&
-		    (!last || strcmp(c->name, last->name) > 0) &&
-		    (!best || strcmp(c->name, best->name) < 0))
-			best = c;
-	}
-	return best;
-}
-
-static void print_class(FILE *f, const struct device_class *c)
-{
-	fprintf(f, "name \"%s\"", c->name);
-	if (c->bus)
-		fprintf(f, ", bus %s", c->bus);
-	if (c->alias)
-		fprintf(f, ", alias \"%s\"", c->alias);
-	if (c->summary)
-		fprintf(f, ", desc \"%s\"", c->summary);
+	fprintf(f, "name \"%s\", bus %s", entry->name, entry->bus);
+	if (entry->alias)
+		fprintf(f, ", alias \"%s\"", entry->alias);
+	if (entry->summary)
+		fprintf(f, ", desc \"%s\"", entry->summary);
 	fputc('\n', f);
 }
 
-void help_list_devices(FILE *f)
+static void print_entry(FILE *f, const struct help_entry *entry)
 {
-	bool is_first = true;
+	fprintf(f, "  %-24s %s%s\n", entry->name,
+		entry->summary ? entry->summary : "",
+		entry->is_default ? " (default)" : "");
+	if (entry->alias)
+		fprintf(f, "  %-24s (alias of %s)\n", entry->alias,
+			entry->name);
+}
 
-	for (int category = 0; category < CATEGORIES; category++) {
-		const struct device_class *c = next_class(category, NULL);
+void help_print_kind(FILE *f, const struct help_kind *k)
+{
+	const char *group = NULL;
+	struct help_entry entry;
 
-		if (!c)
-			continue;
-		fprintf(f, "%s%s devices:\n", is_first ? "" : "\n",
-			category_names[category]);
-		is_first = false;
-		for (; c; c = next_class(category, c))
-			print_class(f, c);
+	for (size_t i = 0; k->at(i, &entry); i++) {
+		if (!i && !entry.group)
+			fprintf(f, "%s\n", k->heading);
+		if (entry.group && entry.group != group)
+			fprintf(f, "%s%s devices:\n", i ? "\n" : "",
+				entry.group);
+		group = entry.group;
+		if (entry.bus)
+			print_device(f, &entry);
+		else
+			print_entry(f, &entry);
 	}
 }
 
-static const char *class_name_at(const void *opaque, size_t i)
+static const char *entry_name_at(const void *kind, size_t i)
 {
-	(void)opaque;
-	return device_classes[i] ? device_classes[i]->name : NULL;
+	const struct help_kind *k = kind;
+	struct help_entry entry;
+
+	return k->at(i, &entry) ? entry.name : NULL;
 }
 
-static int not_found(const char *what, const char *name,
-		     const char *(*name_at)(const void *opaque, size_t i),
+int help_print_entry(FILE *f, const struct help_kind *k, const char *name,
 		     struct err *e)
 {
-	const char *near = nearest_name(name, name_at, NULL);
+	struct help_entry entry;
+	const char *near;
 
-	(void)err_set(e, -ENOENT, "%s '%s' not found", what, name);
+	if (help_find(k, name, &entry)) {
+		print_props(f, &entry, k);
+		return 0;
+	}
+	near = nearest_name(name, entry_name_at, k);
+	(void)err_set(e, -ENOENT, "%s '%s' not found", k->what, name);
 	if (near)
 		err_append(e, " (did you mean '%s'?)", near);
 	return -ENOENT;
-}
-
-int help_describe_device(FILE *f, const char *name, struct err *e)
-{
-	for (size_t i = 0; device_classes[i]; i++) {
-		const struct device_class *c = device_classes[i];
-
-		if (strcmp(c->name, name) != 0 &&
-		    (!c->alias || strcmp(c->alias, name) != 0))
-			continue;
-		help_print_props(f, c->name, c->props);
-		return 0;
-	}
-	return not_found("Device", name, class_name_at, e);
 }

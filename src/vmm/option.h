@@ -7,8 +7,6 @@
  */
 #pragma once
 
-#include <stdio.h>
-
 #include "base/err.h"
 #include "base/prop.h"
 #include "base/types.h"
@@ -32,6 +30,7 @@ enum option_words {
 	OPTION_WORDS_FILE,
 };
 
+struct help_kind;
 struct option;
 
 /* One use of an option. */
@@ -56,12 +55,9 @@ struct option {
 	unsigned flags;           /* enum keyval_flags */
 	const struct prop *props; /* every key there is, or NULL: it depends */
 	size_t props_size;        /* of the object that props describes */
-	/* Prints the names there are for the first value (`-device help`),
-	 * and what one of them takes (`-device NAME,help`); or NULL. */
-	void (*list)(FILE *f);
-	int (*describe)(FILE *f, const char *name, struct err *e);
+	const struct help_kind *kind; /* what the first value names, or NULL */
 	enum option_words words;
-	const char *const *values; /* all values there are, or NULL */
+	const char *const *values; /* words the value is or starts with */
 };
 
 extern const struct option options[];

@@ -73,8 +73,7 @@ const struct prop memory_props[] = {
 };
 
 const struct prop name_props[] = {
-	PROP_STR(struct name_option, guest, "guest", NULL,
-		 "name of the guest"),
+	PROP_STR(struct name_option, guest, "guest", NULL, "name of the guest"),
 	PROP_STR(struct name_option, process, "process", NULL,
 		 "name of the process"),
 	PROP_END,
@@ -95,9 +94,8 @@ const struct prop sandbox_props[] = {
 		  "whether the process is confined"),
 	PROP_ENUM(struct sandbox_option, obsolete, "obsolete", 0, deny_only,
 		  "obsolete system calls"),
-	PROP_ENUM(struct sandbox_option, elevateprivileges,
-		  "elevateprivileges", 0, deny_only,
-		  "system calls that gain privileges"),
+	PROP_ENUM(struct sandbox_option, elevateprivileges, "elevateprivileges",
+		  0, deny_only, "system calls that gain privileges"),
 	PROP_ENUM(struct sandbox_option, spawn, "spawn", 0, deny_only,
 		  "system calls that start processes"),
 	PROP_ENUM(struct sandbox_option, resourcecontrol, "resourcecontrol", 0,

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "vmm/config_parts.h"
 #include "vmm/help.h"
+#include "vmm/help_kinds.h"
 #include "vmm/option.h"
 #include "vmm/option_props.h"
 
@@ -49,14 +50,14 @@ static int print_help(struct option_use *u, struct json_object *conf,
 		      struct err *e)
 {
 	const struct option *o = u->opt;
-	const char *name = o->implied ? json_member_string(conf, o->implied)
-				      : NULL;
+	const char *name =
+		o->implied ? json_member_string(conf, o->implied) : NULL;
 
 	u->is_done = true;
-	if (name && o->describe)
-		return o->describe(stdout, name, e);
-	if (o->list)
-		o->list(stdout);
+	if (name && o->kind && o->kind->has_props)
+		return help_print_entry(stdout, o->kind, name, e);
+	if (o->kind)
+		help_print_kind(stdout, o->kind);
 	else if (o->props)
 		help_print_props(stdout, o->name, o->props);
 	else
@@ -98,7 +99,6 @@ static int parse_arg(struct option_use *u, struct json_object **ret,
 		*ret = take_ptr(conf);
 	return r;
 }
-
 
 /* Puts the members of conf into *target; they replace those of their name. */
 static int merge(struct json_object *target, struct json_object *conf,
@@ -187,8 +187,8 @@ static int check_accel(const char *name, size_t len, struct err *e)
 	if (len == 3 && !memcmp(name, "kvm", 3))
 		return 0;
 	return err_set(e, -EINVAL,
-		       "'%.*s' is not a valid accelerator, only: kvm",
-		       (int)len, name);
+		       "'%.*s' is not a valid accelerator, only: kvm", (int)len,
+		       name);
 }
 
 /* The accelerators of a list with ':' between them, as in -M accel=. */
@@ -242,18 +242,20 @@ int option_take_machine(struct option_use *u, struct err *e)
 	return r ? r : merge_into(u, conf, e);
 }
 
-static bool is_help(const char *arg)
+/* Of options that take no `k=v,…`. */
+static bool takes_help(struct option_use *u)
 {
-	return !strcmp(arg, "help") || !strcmp(arg, "?");
+	if (strcmp(u->arg, "help") != 0 && strcmp(u->arg, "?") != 0)
+		return false;
+	help_print_kind(stdout, u->opt->kind);
+	u->is_done = true;
+	return true;
 }
 
 int option_take_cpu(struct option_use *u, struct err *e)
 {
-	if (u->opt->list && is_help(u->arg)) {
-		u->opt->list(stdout);
-		u->is_done = true;
+	if (takes_help(u))
 		return 0;
-	}
 	if (!*u->arg || *u->arg == ',')
 		return err_set(e, -EINVAL, "a model is missing before '%s'",
 			       u->arg);
@@ -274,11 +276,11 @@ static int split_global(const char *arg, struct json_object *conf,
 			 json_object_new_string_len(arg, (int)driver), e);
 
 	if (!r)
-		r = json_set(conf, "property",
-			     json_object_new_string_len(
-				     arg + driver + 1,
-				     (int)(prop - driver - 1)),
-			     e);
+		r = json_set(
+			conf, "property",
+			json_object_new_string_len(arg + driver + 1,
+						   (int)(prop - driver - 1)),
+			e);
 	if (!r)
 		r = json_set(conf, "value",
 			     json_object_new_string(arg + prop + 1), e);
@@ -337,11 +339,7 @@ int option_take_no_shutdown(struct option_use *u, struct err *e)
 
 int option_take_log(struct option_use *u, struct err *e)
 {
-	if (!is_help(u->arg))
-		return log_enable(u->arg, e);
-	u->opt->list(stdout);
-	u->is_done = true;
-	return 0;
+	return takes_help(u) ? 0 : log_enable(u->arg, e);
 }
 
 int option_take_log_file(struct option_use *u, struct err *e)

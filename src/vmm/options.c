@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/keyval.h"
-#include "vmm/help.h"
+#include "vmm/help_kinds.h"
 #include "vmm/option.h"
 #include "vmm/option_props.h"
 
@@ -21,6 +21,10 @@ const char *const option_group_names[OPTION_GROUPS] = {
 };
 
 static const char *const none_only[] = {"none", NULL};
+
+static const char *const serial_values[] = {"stdio", "none",     "null",
+					    "pty",   "file:",    "unix:",
+					    "tcp:",  "chardev:", NULL};
 
 #define CONFIG(member) .offset = offsetof(struct vm_config, member)
 
@@ -37,6 +41,7 @@ const struct option options[] = {
 		.take = option_take_machine,
 		CONFIG(machine),
 		.implied = "type",
+		.kind = &help_machines,
 	},
 	{
 		.name = "accel",
@@ -49,7 +54,7 @@ const struct option options[] = {
 		.implied = "accel",
 		.props = accel_props,
 		.props_size = sizeof(struct accel_option),
-		.list = help_list_accels,
+		.kind = &help_accels,
 	},
 	{
 		.name = "enable-kvm",
@@ -67,6 +72,7 @@ const struct option options[] = {
 			"lists the models.",
 		.take = option_take_cpu,
 		CONFIG(cpu),
+		.kind = &help_cpus,
 	},
 	{
 		.name = "smp",
@@ -175,8 +181,7 @@ const struct option options[] = {
 		CONFIG(devices),
 		.implied = "driver",
 		.flags = KEYVAL_BARE_BOOL,
-		.list = help_list_devices,
-		.describe = help_describe_device,
+		.kind = &help_devices,
 	},
 	{
 		.name = "global",
@@ -198,6 +203,7 @@ const struct option options[] = {
 		.take = option_take_list,
 		CONFIG(blockdevs),
 		.implied = "driver",
+		.kind = &help_blockdevs,
 	},
 	{
 		.name = "drive",
@@ -234,6 +240,7 @@ const struct option options[] = {
 		CONFIG(netdevs),
 		.implied = "type",
 		.flags = KEYVAL_BARE_BOOL,
+		.kind = &help_netdevs,
 	},
 	{
 		.name = "chardev",
@@ -245,6 +252,7 @@ const struct option options[] = {
 		CONFIG(chardevs),
 		.implied = "backend",
 		.flags = KEYVAL_BARE_BOOL | KEYVAL_NO_JSON,
+		.kind = &help_chardevs,
 	},
 	{
 		.name = "object",
@@ -255,6 +263,7 @@ const struct option options[] = {
 		.take = option_take_list,
 		CONFIG(objects),
 		.implied = "qom-type",
+		.kind = &help_objects,
 	},
 	{
 		.name = "serial",
@@ -264,6 +273,7 @@ const struct option options[] = {
 		.text = "Where the next serial port (COM1 first) leads to.",
 		.take = option_take_serial,
 		CONFIG(serials),
+		.values = serial_values,
 	},
 	{
 		.name = "nographic",
@@ -405,7 +415,7 @@ const struct option options[] = {
 		.arg = "TOPIC[,TOPIC...]",
 		.text = "Logs more; -d help lists the topics.",
 		.take = option_take_log,
-		.list = help_list_log_topics,
+		.kind = &help_log_topics,
 	},
 	{
 		.name = "D",

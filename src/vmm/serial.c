@@ -66,8 +66,7 @@ static int serial_unix(const char *rest, struct json_object *conf,
 }
 
 /* HOST:PORT, where HOST may be empty or an IPv6 address in brackets. */
-static int serial_tcp(const char *rest, struct json_object *conf,
-		      struct err *e)
+static int serial_tcp(const char *rest, struct json_object *conf, struct err *e)
 {
 	size_t len = strcspn(rest, ","), host;
 	const char *colon = memrchr(rest, ':', len), *start = rest;
@@ -212,10 +211,9 @@ int config_expand_serials(struct vm_config *c, struct err *e)
 	for (size_t i = 0; i < n; i++) {
 		struct json_object *entry = NULL;
 
-		r = expand_one(c,
-			       json_text(json_object_array_get_idx(c->serials,
-								   i)),
-			       (unsigned)i, &entry, e);
+		r = expand_one(
+			c, json_text(json_object_array_get_idx(c->serials, i)),
+			(unsigned)i, &entry, e);
 		if (!r && json_object_array_put_idx(c->serials, i, entry))
 			r = err_set(e, -ENOMEM, "out of memory");
 		if (r) {

@@ -19,6 +19,7 @@ libvireo_a_SOURCES += \
 	%D%/file.c %D%/file.h \
 	%D%/filemap.c %D%/filemap.h \
 	%D%/help.c %D%/help.h \
+	%D%/help_kinds.c %D%/help_kinds.h \
 	%D%/jail.c %D%/jail.h \
 	%D%/kaslr.c %D%/kaslr.h \
 	%D%/loader.c %D%/loader.h \

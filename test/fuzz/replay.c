@@ -85,7 +85,7 @@ int main(int argc, char **argv)
 	(void)snprintf(path, sizeof(path), "%s/test/fuzz/corpus/%s",
 		       srcdir ? srcdir : ".", name);
 	files = replay_tree(argc > 1 ? argv + 1 : paths);
-	printf("1..1\n%s 1 - %s: %d corpus files\n", files > 0 ? "ok" : "not ok",
-	       name, files);
+	printf("1..1\n%s 1 - %s: %d corpus files\n",
+	       files > 0 ? "ok" : "not ok", name, files);
 	return files > 0 ? 0 : 1;
 }

@@ -14,7 +14,7 @@
 
 /* Splits line at spaces; a word may have '~' for a space. */
 static inline int parse_line(struct vm_config *c, const char *line,
-		 enum config_outcome *outcome, struct err *e)
+			     enum config_outcome *outcome, struct err *e)
 {
 	char *copy = strdup(line), *save, *argv[WORDS_MAX];
 	int argc = 1, r;

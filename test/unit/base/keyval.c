@@ -25,8 +25,7 @@ static void parses(void **state)
 		{"a=1,,2,b=3,,", NULL, 0, "{\"a\":\"1,2\",\"b\":\"3,\"}"},
 		{"a=,,", NULL, 0, "{\"a\":\",\"}"},
 		{"foo", "driver", 0, "{\"driver\":\"foo\"}"},
-		{"foo,id=x", "driver", 0,
-		 "{\"driver\":\"foo\",\"id\":\"x\"}"},
+		{"foo,id=x", "driver", 0, "{\"driver\":\"foo\",\"id\":\"x\"}"},
 		{"a,,b", "guest", 0, "{\"guest\":\"a,b\"}"},
 		{",,b", "guest", 0, "{\"guest\":\",b\"}"},
 		{"driver=foo", "driver", 0, "{\"driver\":\"foo\"}"},
@@ -40,7 +39,8 @@ static void parses(void **state)
 		 "{\"wait\":\"off\",\"x\":\"on\"}"},
 		{"no", NULL, KEYVAL_BARE_BOOL, "{\"no\":\"on\"}"},
 		{"{\"a\":[1,true]}", "driver", 0, "{\"a\":[1,true]}"},
-		{"{\"a\":1}", "id", KEYVAL_NO_JSON, "{\"id\":\"{\\\"a\\\":1}\"}"},
+		{"{\"a\":1}", "id", KEYVAL_NO_JSON,
+		 "{\"id\":\"{\\\"a\\\":1}\"}"},
 		{"help", "driver", 0, "{\"help\":true}"},
 		{"foo,?", "driver", 0, "{\"driver\":\"foo\",\"help\":true}"},
 	};
@@ -91,9 +91,9 @@ static void refuses(void **state)
 		struct json_object *o = NULL;
 		struct err e = {0};
 
-		assert_int_equal(keyval_parse(bad[i].text, bad[i].implied, 0,
-					      &o, &e),
-				 -EINVAL);
+		assert_int_equal(
+			keyval_parse(bad[i].text, bad[i].implied, 0, &o, &e),
+			-EINVAL);
 		assert_null(o);
 		assert_string_equal(e.text, bad[i].message);
 	}
@@ -145,9 +145,16 @@ static const char *name_at(const void *names, size_t i)
 
 static void finds_the_nearest(void **state)
 {
-	static const char *const names[] = {
-		"virtio-blk-device", "virtio-net-device", "virtio-rng-device",
-		"kernel", "initrd", "append", "m", "smp", "no-reboot", NULL};
+	static const char *const names[] = {"virtio-blk-device",
+					    "virtio-net-device",
+					    "virtio-rng-device",
+					    "kernel",
+					    "initrd",
+					    "append",
+					    "m",
+					    "smp",
+					    "no-reboot",
+					    NULL};
 	static const char *const cases[][2] = {
 		{"virtio-blk-devce", "virtio-blk-device"},
 		{"virtio-blk-pci", "virtio-blk-device"},

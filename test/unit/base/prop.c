@@ -197,11 +197,14 @@ static void refuses(void **state)
 
 static void refuses_odd_mac_addresses(void **state)
 {
-	static const char *const bad[] = {
-		"",		     "5",	"52",
-		"52:54:00:12:34:5",  "52:54:00:12:34:56:",
-		"52:54:00:12:34:5g", "5254:00:12:34:56:78",
-		"52:54:00:12:34:567"};
+	static const char *const bad[] = {"",
+					  "5",
+					  "52",
+					  "52:54:00:12:34:5",
+					  "52:54:00:12:34:56:",
+					  "52:54:00:12:34:5g",
+					  "5254:00:12:34:56:78",
+					  "52:54:00:12:34:567"};
 	struct err e = {0};
 	struct thing t = {0};
 
@@ -246,12 +249,18 @@ static void links(void **state)
 static void has_words_for_help(void **state)
 {
 	static const char *const words[][3] = {
-		{"flag", "bool", "true"},    {"u8", "uint8", "1"},
-		{"u16", "uint16", "128"},    {"u32", "uint32", "3"},
-		{"u64", "uint64", "4"},	     {"size", "size", "512"},
-		{"i32", "int32", "-1"},	     {"str", "str", "\"abc\""},
-		{"name", "str", ""},	     {"mode", "str", "\"quick\""},
-		{"ooa", "OnOffAuto", "\"auto\""}, {"mac", "str", ""},
+		{"flag", "bool", "true"},
+		{"u8", "uint8", "1"},
+		{"u16", "uint16", "128"},
+		{"u32", "uint32", "3"},
+		{"u64", "uint64", "4"},
+		{"size", "size", "512"},
+		{"i32", "int32", "-1"},
+		{"str", "str", "\"abc\""},
+		{"name", "str", ""},
+		{"mode", "str", "\"quick\""},
+		{"ooa", "OnOffAuto", "\"auto\""},
+		{"mac", "str", ""},
 		{"drive", "str", ""},
 	};
 	char buf[32];

@@ -13,10 +13,11 @@
 
 static void expect_json(struct json_object *o, const char *expected)
 {
-	const char *text = o ? json_object_to_json_string_ext(
-				       o, JSON_C_TO_STRING_PLAIN |
-						  JSON_C_TO_STRING_NOSLASHESCAPE)
-			     : "null";
+	const char *text =
+		o ? json_object_to_json_string_ext(
+			    o, JSON_C_TO_STRING_PLAIN |
+				       JSON_C_TO_STRING_NOSLASHESCAPE)
+		  : "null";
 
 	assert_string_equal(text, expected);
 }
@@ -28,18 +29,19 @@ static void takes_the_command_of_the_readme(void **state)
 	struct err e = {0};
 
 	(void)state;
-	if (parse_line(&c,
-		  "-M microvm -accel kvm -cpu host -smp 2 -m 512 -nodefaults "
-		  "-no-user-config -nographic -no-reboot -kernel vmlinuz "
-		  "-initrd initrd.img -append console=ttyS0~ro -serial stdio "
-		  "-blockdev driver=file,node-name=f0,filename=root.img "
-		  "-blockdev driver=raw,node-name=d0,file=f0 "
-		  "-device virtio-blk-device,drive=d0 "
-		  "-netdev tap,id=n0,ifname=tap0,script=no,downscript=no "
-		  "-device virtio-net-device,netdev=n0,mac=52:54:00:12:34:56 "
-		  "-device virtio-rng-device "
-		  "-device isa-debug-exit,iobase=0xf4,iosize=0x4",
-		  &outcome, &e))
+	if (parse_line(
+		    &c,
+		    "-M microvm -accel kvm -cpu host -smp 2 -m 512 -nodefaults "
+		    "-no-user-config -nographic -no-reboot -kernel vmlinuz "
+		    "-initrd initrd.img -append console=ttyS0~ro -serial stdio "
+		    "-blockdev driver=file,node-name=f0,filename=root.img "
+		    "-blockdev driver=raw,node-name=d0,file=f0 "
+		    "-device virtio-blk-device,drive=d0 "
+		    "-netdev tap,id=n0,ifname=tap0,script=no,downscript=no "
+		    "-device virtio-net-device,netdev=n0,mac=52:54:00:12:34:56 "
+		    "-device virtio-rng-device "
+		    "-device isa-debug-exit,iobase=0xf4,iosize=0x4",
+		    &outcome, &e))
 		fail_msg("%s", e.text);
 	assert_int_equal(outcome, CONFIG_RUN);
 	expect_json(c.machine, "{\"type\":\"microvm\"}");
@@ -47,20 +49,19 @@ static void takes_the_command_of_the_readme(void **state)
 	expect_json(c.memory, "{\"size\":536870912}");
 	expect_json(c.smp, "{\"cpus\":2,\"sockets\":1,\"dies\":1,\"cores\":2,"
 			   "\"threads\":1,\"maxcpus\":2}");
-	expect_json(c.blockdevs,
-		    "[{\"driver\":\"file\",\"node-name\":\"f0\","
-		    "\"filename\":\"root.img\"},"
-		    "{\"driver\":\"raw\",\"node-name\":\"d0\","
-		    "\"file\":\"f0\"}]");
+	expect_json(c.blockdevs, "[{\"driver\":\"file\",\"node-name\":\"f0\","
+				 "\"filename\":\"root.img\"},"
+				 "{\"driver\":\"raw\",\"node-name\":\"d0\","
+				 "\"file\":\"f0\"}]");
 	expect_json(c.netdevs, "[{\"type\":\"tap\",\"id\":\"n0\","
 			       "\"ifname\":\"tap0\",\"script\":\"no\","
 			       "\"downscript\":\"no\"}]");
 	expect_json(c.serials, "[\"serial0\"]");
 	expect_json(c.chardevs, "[{\"backend\":\"stdio\",\"id\":\"serial0\"}]");
 	assert_int_equal(json_object_array_length(c.devices), 4);
-	assert_string_equal(config_where(json_object_array_get_idx(c.devices,
-								   0)),
-			    "-device virtio-blk-device,drive=d0");
+	assert_string_equal(
+		config_where(json_object_array_get_idx(c.devices, 0)),
+		"-device virtio-blk-device,drive=d0");
 	assert_string_equal(c.cpu, "host");
 	assert_string_equal(c.kernel, "vmlinuz");
 	assert_string_equal(c.append, "console=ttyS0 ro");
@@ -92,8 +93,7 @@ static void comes_to(void **state)
 		 "{\"type\":\"b\",\"rtc\":\"off\"}"},
 		{"-M microvm,accel=kvm", MEMBER(machine),
 		 "{\"type\":\"microvm\"}"},
-		{"-M microvm,accel=kvm", MEMBER(accel),
-		 "{\"accel\":\"kvm\"}"},
+		{"-M microvm,accel=kvm", MEMBER(accel), "{\"accel\":\"kvm\"}"},
 		{"-enable-kvm", MEMBER(accel), "{\"accel\":\"kvm\"}"},
 		{"-m 1.5G", MEMBER(memory), "{\"size\":1610612736}"},
 		{"-m size=64M", MEMBER(memory), "{\"size\":67108864}"},
@@ -167,9 +167,9 @@ static void sets_actions(void **state)
 
 	(void)state;
 	assert_int_equal(parse_line(&c,
-			       "-no-shutdown -action panic=exit-failure "
-			       "-action reboot=shutdown,watchdog=none",
-			       &outcome, &e),
+				    "-no-shutdown -action panic=exit-failure "
+				    "-action reboot=shutdown,watchdog=none",
+				    &outcome, &e),
 			 0);
 	assert_int_equal(c.on_shutdown, ACTION_SHUTDOWN_PAUSE);
 	assert_int_equal(c.on_panic, ACTION_PANIC_EXIT_FAILURE);

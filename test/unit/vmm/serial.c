@@ -41,8 +41,9 @@ static void expands(void **state)
 		if (cases[i][1])
 			assert_string_equal(
 				json_object_to_json_string_ext(
-					conf, JSON_C_TO_STRING_PLAIN |
-						      JSON_C_TO_STRING_NOSLASHESCAPE),
+					conf,
+					JSON_C_TO_STRING_PLAIN |
+						JSON_C_TO_STRING_NOSLASHESCAPE),
 				cases[i][1]);
 		else
 			assert_null(conf);
