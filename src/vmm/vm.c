@@ -8,6 +8,7 @@
 #include "vmm/vm.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,19 +145,33 @@ static int start_guest(struct vm *vm, struct err *e)
 }
 
 /* In this order; each stage finds what the ones before have made. */
-static int (*const stages[])(struct vm *vm, struct err *e) = {
-	run_init,     make_spaces, make_machine, check_cpus,
-	build_machine, add_device_options, make_cpus, start_guest,
+static const struct {
+	const char *name; /* for -d time */
+	int (*run)(struct vm *vm, struct err *e);
+} stages[] = {
+	{"signals", run_init},
+	{"spaces", make_spaces},
+	{"machine", make_machine},
+	{"-smp", check_cpus},
+	{"board", build_machine},
+	{"-device", add_device_options},
+	{"vCPUs", make_cpus},
+	{"kernel and jail", start_guest},
 };
 
 static int build(struct vm *vm, struct err *e)
 {
 	int r = loop_new(&(struct loop_config){0}, &vm->loop, e);
 
-	if (!r)
-		r = backends_open(&vm->backends, vm->config, e);
-	for (unsigned i = 0; !r && i < ARRAY_SIZE(stages); i++)
-		r = stages[i](vm, e);
+	if (r)
+		return r;
+	log_on(LOG_TIME, "%" PRIu64 " ns: event loop", loop_now(vm->loop));
+	r = backends_open(&vm->backends, vm->config, e);
+	for (unsigned i = 0; !r && i < ARRAY_SIZE(stages); i++) {
+		r = stages[i].run(vm, e);
+		log_on(LOG_TIME, "%" PRIu64 " ns: %s", loop_now(vm->loop),
+		       stages[i].name);
+	}
 	return r;
 }
 

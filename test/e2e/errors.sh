@@ -27,7 +27,7 @@ head -c 1000000 "$KERNEL" >"$TMP/half"
 ok "half a kernel" fails "$TMP/half" "${options[@]}" -kernel "$TMP/half"
 ok "a command line that is too long" fails "-append" "${options[@]}" \
 	-append "$(printf 'x%.0s' $(seq 3000))"
-ok "too little memory for the initrd" fails "$INITRD" "${options[@]}" -m 16
+ok "too little memory for the kernel" fails "raise -m" "${options[@]}" -m 16
 ok "too many CPUs" fails "256" "${options[@]}" -smp 256
 ok "a TAP that is not there" fails "nosuchtap" "${options[@]}" \
 	-netdev tap,id=n,ifname=nosuchtap0123456789,script=no,downscript=no

@@ -85,7 +85,8 @@ fails() {
 }
 
 disk() {
-	disk_options=(-blockdev "driver=file,node-name=f0,filename=$1"
-		-blockdev driver=raw,node-name=d0,file=f0
+	disk_options=(
+		-blockdev "driver=file,node-name=f0,filename=$1,discard=unmap"
+		-blockdev driver=raw,node-name=d0,file=f0,discard=unmap
 		-device "virtio-blk-device,drive=d0${2:+,$2}")
 }
