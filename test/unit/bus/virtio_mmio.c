@@ -9,10 +9,12 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/endian.h"
 #include "base/num.h"
 #include "bus/virtio.h"
+#include "bus/virtio_work.h"
 #include "test/lib/test.h"
 #include "test/lib/vdriver.h"
 
@@ -37,6 +39,9 @@ struct vtest {
 	unsigned in_flight, activations, resets, queue_resets, drains;
 	unsigned handled;
 	bool no_room;
+	unsigned late; /* chains that come when the device looks away */
+	void (*add_late)(struct vtest *t);
+	void *opaque;
 	struct vtest_request {
 		struct chain c;
 		struct iovec iov[4];
@@ -74,12 +79,10 @@ static struct vtest_request *vtest_request(struct vtest *t)
 	return NULL;
 }
 
-static void vtest_handle_queue(struct virtio_dev *vd, struct virtq *vq)
+static void vtest_take(struct vtest *t, struct virtq *vq)
 {
-	struct vtest *t = vtest_of(vd);
 	struct vtest_request *r;
 
-	t->handled++;
 	while (!t->no_room && (r = vtest_request(t))) {
 		int rc;
 
@@ -87,13 +90,25 @@ static void vtest_handle_queue(struct virtio_dev *vd, struct virtq *vq)
 		r->c.iov_max = ARRAY_SIZE(r->iov);
 		rc = virtq_pop(vq, &r->c);
 		if (rc < 0)
-			virtio_broken(vd, "malformed chain");
+			virtio_broken(&t->vdev, "malformed chain");
 		if (rc <= 0)
 			return;
 		r->vq = vq;
 		t->in_flight++;
 		if (!t->is_slow)
 			vtest_complete(t, r);
+	}
+}
+
+static void vtest_handle_queue(struct virtio_dev *vd, struct virtq *vq)
+{
+	struct vtest *t = vtest_of(vd);
+
+	t->handled++;
+	vtest_take(t, vq);
+	if (t->late) {
+		t->late--;
+		t->add_late(t);
 	}
 }
 
@@ -151,11 +166,24 @@ static void vtest_config_write(struct virtio_dev *vd, unsigned off,
 	memcpy(vtest_of(vd)->config + off, &value, size);
 }
 
+/* The guest sees nothing of a device that is half there. */
+static void vtest_is_hidden(struct device *d)
+{
+	struct space_reader rd;
+
+	space_reader_init(&rd, d->board->mem);
+	space_write(&rd, BASE + VIRTIO_MMIO_STATUS, 4, 1);
+	assert_int_equal(space_read(&rd, BASE, 4), UINT32_MAX);
+	assert_int_equal(space_read(&rd, BASE + VIRTIO_MMIO_CONFIG, 1), 0xff);
+	space_reader_fini(&rd);
+}
+
 static int vtest_attach(struct device *d, struct err *e)
 {
 	struct vtest *t = container_of(d, struct vtest, vdev.dev);
 	int rc = virtio_attach(&t->vdev, 0, e);
 
+	vtest_is_hidden(d);
 	if (!rc && t->fails)
 		rc = err_set(e, -EIO, "as told");
 	return rc;
@@ -166,6 +194,7 @@ static void vtest_detach(struct device *d)
 	struct vtest *t = container_of(d, struct vtest, vdev.dev);
 
 	virtio_detach(&t->vdev);
+	vtest_is_hidden(d);
 	assert_int_equal(t->in_flight, 0);
 }
 
@@ -568,6 +597,38 @@ static void goes_on_when_there_is_room(void **state)
 	assert_int_equal(vdriver_wait(&g->v, 0).tag, 1);
 }
 
+static void add_late(struct vtest *t)
+{
+	struct rig *g = t->opaque;
+	struct ring_buf b = {g->data, 4, false};
+
+	assert_true(ring_add(&g->v.rings[0], &b, 1, 100 + t->late));
+	assert_false(ring_publish(&g->v.rings[0]));
+}
+
+/*
+ * A chain that comes after the last look at the ring, and before kicks are on
+ * again, is not forgotten; nor do those that keep coming keep the loop.
+ */
+static void looks_again(void **state)
+{
+	struct rig *g = *state;
+	struct ring_used u;
+
+	vdriver_start(&g->v, VDRIVER_ALL, 1, DEPTH);
+	g->t->opaque = g;
+	g->t->add_late = add_late;
+	g->t->late = 6;
+	g->t->handled = 0;
+	send(g, 0, 1, 1);
+	fakeboard_wait(&g->board, g->t->handled);
+	assert_int_equal(g->t->handled, 4);
+	for (unsigned i = 0; i < 7; i++)
+		assert_int_equal(vdriver_wait(&g->v, 0).tag, i ? 106 - i : 1);
+	fakeboard_settle(&g->board);
+	assert_false(ring_next_used(&g->v.rings[0], &u));
+}
+
 static void resets(void **state)
 {
 	struct rig *g = *state;
@@ -822,7 +883,10 @@ static void pauses(void **state)
 	vdriver_kick(&g->v, 1);
 	fakeboard_settle(&g->board);
 	assert_int_equal(g->t->in_flight, 0);
-	/* A reset leaves it paused. */
+	/* So does the reset of a queue, and of the device. */
+	set(g, VIRTIO_MMIO_QUEUE_SEL, 0);
+	set(g, REG_QUEUE_RESET, 1);
+	assert_int_equal(g->t->in_flight, 0);
 	d->class->resume(d);
 	assert_int_equal(g->t->in_flight, 1);
 	d->class->pause(d);
@@ -845,6 +909,54 @@ static void detaches_in_flight(void **state)
 	device_free(&g->t->vdev.dev); /* vtest_detach looks at in_flight */
 	g->t = NULL;
 	assert_int_equal(vdriver_wait(&g->v, 0).tag, 1);
+}
+
+/* A vCPU that waits for the loop, which takes the device away instead. */
+static void *vcpu_reset_once(void *arg)
+{
+	struct rig *g = arg;
+	struct space_reader rd;
+
+	space_reader_init(&rd, g->board.board.mem);
+	space_write(&rd, BASE + VIRTIO_MMIO_STATUS, 4, 0);
+	space_reader_fini(&rd);
+	return NULL;
+}
+
+static void detach_under(struct rig *g, unsigned n)
+{
+	struct device *d = &g->t->vdev.dev;
+	pthread_t threads[3];
+	unsigned waiters = 0;
+
+	vdriver_start(&g->v, VDRIVER_ALL, 1, DEPTH);
+	send(g, 0, 8, 1);
+	fakeboard_wait(&g->board, g->t->in_flight == 1);
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(
+			pthread_create(&threads[i], NULL, vcpu_reset_once, g),
+			0);
+	while (waiters < n) {
+		pthread_mutex_lock(&d->lock);
+		waiters = g->t->vdev.work->waiters;
+		pthread_mutex_unlock(&d->lock);
+	}
+	device_free(d);
+	g->t = NULL;
+	for (unsigned i = 0; i < n; i++)
+		pthread_join(threads[i], NULL);
+}
+
+static void detaches_under_waiting_vcpus(void **state)
+{
+	struct rig *g = *state;
+	struct err e = {0};
+
+	alarm(60);
+	detach_under(g, 1);
+	assert_int_equal(plug(g, true, false, &e), 0);
+	detach_under(g, 3);
+	alarm(0);
 }
 
 /*
@@ -941,6 +1053,7 @@ static void survives_racing_vcpus(void **state)
 	struct vcpu vcpus[VCPUS];
 
 	fill_rings(g);
+	alarm(240);
 	for (unsigned i = 0; i < VCPUS; i++) {
 		vcpus[i] = (struct vcpu){g, i, &stop, &rounds, 0};
 		assert_int_equal(pthread_create(&vcpus[i].thread, NULL,
@@ -969,6 +1082,7 @@ static void survives_racing_vcpus(void **state)
 	stop = true;
 	for (unsigned i = 0; i < VCPUS; i++)
 		pthread_join(vcpus[i].thread, NULL);
+	alarm(0);
 }
 
 #define T(f, set) cmocka_unit_test_setup_teardown(f, set, teardown)
@@ -987,6 +1101,7 @@ static const struct CMUnitTest tests[] = {
 	T(begins_with_driver_ok, setup),
 	T(saves_kicks, setup),
 	T(goes_on_when_there_is_room, setup),
+	T(looks_again, setup),
 	T(resets, setup_slow),
 	T(resets_before_it_begins, setup),
 	T(resets_one_queue, setup_slow),
@@ -998,6 +1113,7 @@ static const struct CMUnitTest tests[] = {
 	T(tells_of_changes, setup),
 	T(pauses, setup_slow),
 	T(detaches_in_flight, setup_slow),
+	T(detaches_under_waiting_vcpus, setup_slow),
 	T(survives_racing_vcpus, setup_slow),
 };
 

@@ -11,6 +11,7 @@
 #include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/num.h"
 #include "bus/gmem.h"
@@ -493,6 +494,31 @@ static void tells_at_the_event(void **state)
 	}
 }
 
+/* The event of a packed ring counts slots, of a split one chains. */
+static void tells_at_the_event_of_long_chains(void **state)
+{
+	struct rig *g = *state;
+	struct ring_buf b[3] = {
+		{DATA, 1, true}, {DATA, 2, true}, {DATA, 3, true}};
+
+	for (unsigned turn = 0; turn < 5 * SIZE; turn++) {
+		g->irqs = 0;
+		assert_false(
+			ring_want_irq(&g->ring, true, is_packed(g) ? 3 : 1));
+		for (unsigned i = 0; i < 2; i++) {
+			assert_true(ring_add(&g->ring, b, 3, i));
+			ring_publish(&g->ring);
+			assert_int_equal(virtq_pop(&g->vq, &g->c), 1);
+			virtq_push(&g->vq, &g->c, i);
+			if (turn % 2 || i)
+				virtq_notify(&g->vq);
+			assert_int_equal(g->irqs, i);
+		}
+		assert_used(g, 0, 0);
+		assert_used(g, 1, 1);
+	}
+}
+
 static void asks_for_kicks(void **state)
 {
 	struct rig *g = *state;
@@ -795,6 +821,7 @@ static void loses_no_notification(void **state)
 	struct ring_used u;
 	pthread_t thread;
 
+	alarm(120);
 	pthread_create(&thread, NULL, race_device, g);
 	while (done < RACE_CHAINS) {
 		unsigned burst = added % 7 + 1;
@@ -818,6 +845,7 @@ static void loses_no_notification(void **state)
 			sem_wait(&g->irq);
 	}
 	pthread_join(thread, NULL);
+	alarm(0);
 	assert_int_equal(done, RACE_CHAINS);
 }
 
@@ -847,6 +875,8 @@ static const struct CMUnitTest tests[] = {
 	IN_ALL(tells_as_asked),
 	IN_MODE(tells_at_the_event, 1, "split"),
 	IN_MODE(tells_at_the_event, 3, "packed"),
+	IN_MODE(tells_at_the_event_of_long_chains, 1, "split"),
+	IN_MODE(tells_at_the_event_of_long_chains, 3, "packed"),
 	IN_ALL(asks_for_kicks),
 	IN_ALL(resets),
 	IN_ALL(goes_on_after_load),
