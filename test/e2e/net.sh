@@ -11,11 +11,17 @@ trap 'kill "${peers[@]}" 2>/dev/null; rm -rf "$TMP"' EXIT
 head -c $((10 * 1024 * 1024)) /dev/urandom >"$TMP/data"
 sum=$(sha256sum <"$TMP/data" | cut -c-64)
 
+# busybox's nc gives up when its standard input ends: one stays open.
+mkfifo "$TMP/open"
+
 serve() {
 	busybox nc -l -p 7001 <"$TMP/data" >/dev/null &
 	peers=($!)
-	busybox nc -l -p 7002 >"$TMP/back" &
+	sleep 1000 >"$TMP/open" &
 	peers+=($!)
+	busybox nc -l -p 7002 <"$TMP/open" >"$TMP/back" &
+	receiver=$!
+	peers+=($receiver)
 }
 
 transfer() {
@@ -28,7 +34,7 @@ transfer() {
 	boot net -smp 2 -netdev \
 		"tap,id=n0,ifname=tap0,script=no,downscript=no$NETDEV" \
 		-device "virtio-net-device,netdev=n0$1"
-	wait "${peers[1]}" 2>/dev/null
+	wait "$receiver" 2>/dev/null
 	ok "$name: the guest ran to its end" ended 0
 	ok "$name: ping" is ping ok
 	ok "$name: 10 MiB to the guest" is down "$sum"
