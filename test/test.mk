@@ -71,6 +71,7 @@ device_tests += test/dev/rng
 device_tests += test/dev/rtc
 device_tests += test/dev/serial
 device_tests += test/dev/virtio_blk
+device_tests += test/dev/virtio_console
 device_tests += test/dev/virtio_net
 
 # On the host's real KVM; skipped where there is none.

@@ -13,6 +13,7 @@ device_files += %D%/plat/pvpanic.c
 device_files += %D%/plat/rtc.c
 device_files += %D%/plat/serial.c
 device_files += %D%/virtio/blk.c
+device_files += %D%/virtio/console.c
 device_files += %D%/virtio/net.c
 device_files += %D%/virtio/rng.c
 
