@@ -95,7 +95,7 @@ _vireo_names()
 	M) echo 'microvm help' ;;
 	accel) echo 'kvm help' ;;
 	cpu) echo 'host max qemu64 kvm64 x86-64-v1 x86-64-v2 x86-64-v3 x86-64-v4 Haswell Haswell-noTSX Skylake-Server Icelake-Server EPYC EPYC-Rome EPYC-Milan help' ;;
-	device) echo 'virtio-blk-device virtio-net-device i8042 isa-serial isa-debug-exit pvpanic virtio-rng-device help' ;;
+	device) echo 'virtio-blk-device virtio-net-device i8042 isa-serial virtio-console-device isa-debug-exit pvpanic virtio-rng-device help' ;;
 	blockdev) echo 'file host_device null-co overlay raw help' ;;
 	netdev) echo 'tap help' ;;
 	chardev) echo 'file null pty stdio help' ;;
@@ -124,6 +124,7 @@ _vireo_props()
 	device,virtio-net-device) echo 'id= bus= csum= ctrl_guest_offloads= ctrl_mac_addr= ctrl_rx= ctrl_rx_extra= ctrl_vlan= ctrl_vq= duplex= event_idx= gso= guest_csum= guest_ecn= guest_tso4= guest_tso6= guest_ufo= guest_uso4= guest_uso6= host_ecn= host_mtu= host_tso4= host_tso6= host_ufo= host_uso= indirect_desc= mac= mq= mrg_rxbuf= netdev= packed= queue_reset= rx_queue_size= speed= status= tx_queue_size= help' ;;
 	device,i8042) echo 'id= bus= kbd-irq= help' ;;
 	device,isa-serial) echo 'id= bus= chardev= index= iobase= irq= help' ;;
+	device,virtio-console-device) echo 'id= bus= chardev= event_idx= indirect_desc= packed= queue_reset= help' ;;
 	device,isa-debug-exit) echo 'id= bus= iobase= iosize= help' ;;
 	device,pvpanic) echo 'id= bus= events= ioport= help' ;;
 	device,virtio-rng-device) echo 'id= bus= event_idx= indirect_desc= max-bytes= packed= period= queue_reset= rng= help' ;;
@@ -198,6 +199,10 @@ _vireo_words()
 	device,virtio-net-device,packed) echo 'on off ' ;;
 	device,virtio-net-device,queue_reset) echo 'on off ' ;;
 	device,virtio-net-device,status) echo 'on off ' ;;
+	device,virtio-console-device,event_idx) echo 'on off ' ;;
+	device,virtio-console-device,indirect_desc) echo 'on off ' ;;
+	device,virtio-console-device,packed) echo 'on off ' ;;
+	device,virtio-console-device,queue_reset) echo 'on off ' ;;
 	device,virtio-rng-device,event_idx) echo 'on off ' ;;
 	device,virtio-rng-device,indirect_desc) echo 'on off ' ;;
 	device,virtio-rng-device,packed) echo 'on off ' ;;

@@ -24,6 +24,7 @@ libtest_a_SOURCES = test/lib/fakeboard.c test/lib/fakeboard.h \
 	test/lib/platrig.c test/lib/platrig.h \
 	test/lib/ring.c test/lib/ring.h \
 	test/lib/vdriver.c test/lib/vdriver.h \
+	test/lib/vfuzz.c test/lib/vfuzz.h \
 	test/lib/vslot.c test/lib/vslot.h
 dist_noinst_DATA += test/lib/loop.h
 
@@ -93,7 +94,9 @@ fuzzers += test/fuzz/command_line
 fuzzers += test/fuzz/options
 fuzzers += test/fuzz/virtq
 if TESTS_BUILT
+fuzzers += test/fuzz/virtio_blk
 fuzzers += test/fuzz/virtio_mmio
+fuzzers += test/fuzz/virtio_net
 endif
 
 check_PROGRAMS += $(fuzzers)

@@ -910,6 +910,28 @@ static void tells_of_a_new_size(void **state)
 			 S_IOERR);
 }
 
+static void saves_its_state(void **state)
+{
+	struct fixture *f = *state;
+	const struct device_class *c;
+	struct state_buf b = {0};
+
+	make_and_start(f, "", F_FLUSH | F_CONFIG_WCE);
+	c = f->v.dev->class;
+	if (state_check_cover(c->state, sizeof(struct virtio_dev), c->size,
+			      &f->e))
+		fail_msg("%s", f->e.text);
+	vslot_config_set(&f->v, 32, 1, 0);
+	assert_int_equal(state_save(c->state, f->v.dev, &b, &f->e), 0);
+	vslot_start(&f->v, F_FLUSH | F_CONFIG_WCE, 1);
+	assert_false(writes_through(f));
+	assert_int_equal(state_load(c->state, f->v.dev, &b, &f->e), 0);
+	assert_int_equal(c->loaded(f->v.dev, &f->e), 0);
+	assert_int_equal(vdriver_config(&f->v.d, 32, 1), 0);
+	assert_true(writes_through(f));
+	state_buf_fini(&b);
+}
+
 static void refuses_bad_properties(void **state)
 {
 	static const char *const bad[] = {
@@ -986,6 +1008,7 @@ static const struct CMUnitTest tests[] = {
 	T(pauses_with_nothing_in_flight),
 	T(describes_the_disk),
 	T(tells_of_a_new_size),
+	T(saves_its_state),
 	T(refuses_bad_properties),
 	T(refuses_a_busy_node),
 };

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "backend/net.h"
@@ -1255,6 +1256,71 @@ static void resets_one_queue(void **state)
 	assert_true(sends(f, (struct header){0}, 60));
 }
 
+/* Offset in the state of a field of one byte, by what saving changes. */
+static void load_with(struct fixture *f, const struct state_buf *good,
+		      size_t at, uint8_t byte, int rc)
+{
+	const struct device_class *c = f->v.dev->class;
+	struct state_buf b = {0};
+
+	b.data = malloc(good->len);
+	assert_non_null(b.data);
+	memcpy(b.data, good->data, good->len);
+	b.len = b.cap = good->len;
+	b.data[at] = byte;
+	assert_int_equal(state_load(c->state, f->v.dev, &b, &f->e), 0);
+	assert_int_equal(c->loaded(f->v.dev, &f->e), rc);
+	state_buf_fini(&b);
+}
+
+/* Where two saved states differ first. */
+static size_t first_difference(const struct state_buf *a,
+			       const struct state_buf *b)
+{
+	size_t i = 0;
+
+	assert_int_equal(a->len, b->len);
+	while (i < a->len && a->data[i] == b->data[i])
+		i++;
+	assert_true(i < a->len);
+	return i;
+}
+
+static void saves_its_state(void **state)
+{
+	struct fixture *f = *state;
+	struct state_buf before = {0}, after = {0};
+	const struct device_class *c;
+	uint8_t data[100];
+	size_t nmulti;
+
+	make_and_start(f, "", F_ALL);
+	c = f->v.dev->class;
+	if (state_check_cover(c->state, sizeof(struct virtio_dev), c->size,
+			      &f->e))
+		fail_msg("%s", f->e.text);
+	assert_int_equal(command_u8(f, 0, 0, 0), 0);
+	assert_int_equal(command(f, 1, 1, UNI("\x77"), 6), 0);
+	store_le64(data, F_GUEST_CSUM);
+	assert_int_equal(command(f, 5, 0, data, 8), 0);
+	assert_int_equal(state_save(c->state, f->v.dev, &before, &f->e), 0);
+	assert_int_equal(command(f, 1, 0, data, mac_tables(data, 0, 2)), 0);
+	assert_int_equal(state_save(c->state, f->v.dev, &after, &f->e), 0);
+	nmulti = first_difference(&before, &after);
+	vslot_start(&f->v, F_ALL, 3);
+	assert_true(accepts(f, OTHER));
+	load_with(f, &after, nmulti, 2, 0);
+	assert_int_equal(f->wire.offloads, NET_CSUM);
+	assert_int_equal(vdriver_config(&f->v.d, 5, 1), 0x77);
+	assert_true(accepts(f, MULTI("\x02")));
+	assert_false(accepts(f, MULTI("\x03")));
+	assert_false(accepts(f, OTHER));
+	/* A forged one, whose table is larger than there is. */
+	load_with(f, &after, nmulti, 65, -EINVAL);
+	state_buf_fini(&before);
+	state_buf_fini(&after);
+}
+
 static void refuses_bad_properties(void **state)
 {
 	static const char *const bad[] = {
@@ -1314,6 +1380,7 @@ static const struct CMUnitTest tests[] = {
 	T(detaches_in_flight),
 	T(pauses_and_loses_nothing),
 	T(resets_one_queue),
+	T(saves_its_state),
 	T(refuses_bad_properties),
 };
 

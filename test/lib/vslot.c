@@ -53,7 +53,6 @@ void vslot_queue_reset(struct vslot *v, unsigned queue)
 {
 	vdriver_set(&v->d, VIRTIO_MMIO_QUEUE_SEL, queue);
 	vdriver_set(&v->d, REG_QUEUE_RESET, 1);
-	fakeboard_settle(v->d.board);
 	assert_int_equal(vdriver_get(&v->d, REG_QUEUE_RESET), 0);
 }
 
