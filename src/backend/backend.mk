@@ -11,6 +11,7 @@ libvireo_a_SOURCES += \
 	%D%/char_file.c \
 	%D%/char_null.c \
 	%D%/char_pty.c \
+	%D%/char_socket.c \
 	%D%/char_stdio.c \
 	%D%/chardev.c %D%/chardev.h \
 	%D%/mem.c \

@@ -166,6 +166,7 @@ static bool char_fd_take_short(struct char_fd *f)
 	return was_short;
 }
 
+/* The peer may be gone when it returns. */
 static void char_fd_flush(struct char_fd *f)
 {
 	struct char_user *u = f->chr.user;
@@ -173,6 +174,8 @@ static void char_fd_flush(struct char_fd *f)
 
 	if (r == -EAGAIN) {
 		char_fd_set_state(f, OUT_BLOCKED);
+	} else if (r && f->hung_up) {
+		f->hung_up(f);
 	} else if (r) {
 		log_warn("chardev '%s': output is lost from here: %s",
 			 f->chr.id, strerror(-r));
@@ -309,7 +312,7 @@ static void char_fd_in_ready(struct loop_fd *lf, unsigned events)
 	if (char_fd_is_shared(f) && (events & ~(unsigned)EPOLLIN) &&
 	    char_fd_is_blocked(f))
 		char_fd_flush(f);
-	if (f->chr.user && !atomic_load(&f->is_paused) &&
+	if (f->in.loop && f->chr.user && !atomic_load(&f->is_paused) &&
 	    (events & ~(unsigned)EPOLLOUT))
 		char_fd_read(f);
 }

@@ -10,15 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/json.h"
 #include "base/keyval.h"
 
 const struct char_driver *const char_drivers[] = {
-	&char_file_driver,
-	&char_null_driver,
-	&char_pty_driver,
-	&char_stdio_driver,
-	NULL,
+	&char_file_driver,   &char_null_driver,  &char_pty_driver,
+	&char_socket_driver, &char_stdio_driver, NULL,
 };
 
 static const char *char_driver_name_at(const void *drivers, size_t i)
@@ -46,10 +44,35 @@ struct char_form {
 };
 
 static const struct char_form char_forms[] = {
-	{"stdio", "stdio", NULL},  {"null", "null", NULL},
-	{"none", "null", NULL},    {"pty", "pty", NULL},
-	{"file:", "file", "path"},
+	{"stdio", "stdio", NULL},   {"null", "null", NULL},
+	{"none", "null", NULL},     {"pty", "pty", NULL},
+	{"file:", "file", "path"},  {"unix:", "socket", "path"},
+	{"tcp:", "socket", "host"},
 };
+
+/* tcp:HOST:PORT: the first value is both. */
+static int char_split_host(struct json_object *conf, struct err *e)
+{
+	const char *both = json_member_string(conf, "host"), *colon;
+	AUTO_FREE char *host = NULL;
+	size_t len;
+	int r;
+
+	colon = both ? strrchr(both, ':') : NULL;
+	if (!colon)
+		return err_set(e, -EINVAL, "tcp: needs HOST:PORT, not '%s'",
+			       both ? both : "");
+	len = (size_t)(colon - both);
+	/* [::1]:5555 */
+	if (len >= 2 && both[0] == '[' && both[len - 1] == ']')
+		host = strndup(both + 1, len - 2);
+	else
+		host = strndup(both, len);
+	r = json_set(conf, "port", json_object_new_string(colon + 1), e);
+	if (!r && !host)
+		r = err_set(e, -ENOMEM, "no memory for a chardev");
+	return r ? r : json_set(conf, "host", json_object_new_string(host), e);
+}
 
 static int char_form_parse(const struct char_form *form, const char *rest,
 			   struct json_object **ret, struct err *e)
@@ -62,11 +85,14 @@ static int char_form_parse(const struct char_form *form, const char *rest,
 		if (!conf)
 			return err_set(e, -ENOMEM, "no memory for a chardev");
 	} else {
-		r = keyval_parse(rest, form->implied, KEYVAL_NO_JSON, &conf, e);
+		r = keyval_parse(rest, form->implied,
+				 KEYVAL_NO_JSON | KEYVAL_BARE_BOOL, &conf, e);
 		if (r)
 			return r;
 	}
 	r = json_set(conf, "backend", json_object_new_string(form->backend), e);
+	if (!r && form->implied && !strcmp(form->implied, "host"))
+		r = char_split_host(conf, e);
 	if (r)
 		json_object_put(conf);
 	else
@@ -92,7 +118,8 @@ int char_short_form(const char *text, struct json_object **ret, struct err *e)
 	}
 	return err_set(e, -EINVAL,
 		       "'%s' is no character device that vireo has (stdio, "
-		       "null, none, pty, file:PATH)",
+		       "null, none, pty, file:PATH, unix:PATH, "
+		       "tcp:HOST:PORT)",
 		       text);
 }
 

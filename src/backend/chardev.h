@@ -59,7 +59,8 @@ struct char_driver {
 };
 
 extern const struct char_driver char_file_driver, char_null_driver;
-extern const struct char_driver char_pty_driver, char_stdio_driver;
+extern const struct char_driver char_pty_driver, char_socket_driver;
+extern const struct char_driver char_stdio_driver;
 extern const struct char_driver *const char_drivers[]; /* NULL-ended */
 const struct char_driver *char_driver_find(const char *name);
 
@@ -78,8 +79,8 @@ struct chardev {
 
 /*
  * Makes the -chardev object ("backend", …) of the short form that -serial and
- * its like take: stdio, null, none, pty, file:PATH. The caller adds "id", and
- * puts it. -EINVAL.
+ * its like take: stdio, null, none, pty, file:PATH, unix:PATH[,…],
+ * tcp:HOST:PORT[,…]. The caller adds "id", and puts it. -EINVAL.
  */
 int char_short_form(const char *text, struct json_object **ret, struct err *e);
 

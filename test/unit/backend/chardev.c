@@ -5,6 +5,7 @@
  */
 #include "backend/chardev.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -14,7 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -28,7 +31,7 @@ static char dir[] = "/tmp/vireo-char-XXXXXX";
 
 static const char *path_of(const char *name)
 {
-	static char path[128];
+	static char path[100];
 
 	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
 	return path;
@@ -172,6 +175,15 @@ static void short_forms(void **state)
 	check_form("pty", "pty", NULL, NULL);
 	check_form("file:/tmp/a", "file", "path", "/tmp/a");
 	check_form("file:/tmp/a,append=on", "file", "append", "on");
+	check_form("unix:/tmp/s,server,nowait", "socket", "path", "/tmp/s");
+	check_form("unix:/tmp/s,server,nowait", "socket", "wait", "off");
+	check_form("tcp:localhost:4444", "socket", "host", "localhost");
+	check_form("tcp:localhost:4444", "socket", "port", "4444");
+	check_form("tcp::4444,server=on", "socket", "host", "");
+	check_form("tcp:[::1]:4444", "socket", "host", "::1");
+	assert_int_equal(char_short_form("tcp:4444", &conf, &err), -EINVAL);
+	assert_int_equal(char_short_form("unix:", &conf, &err), 0);
+	json_object_put(conf);
 	assert_int_equal(char_short_form("stdiox", &conf, &err), -EINVAL);
 	assert_non_null(strstr(err.text, "'stdiox'"));
 	assert_int_equal(char_short_form("vc", &conf, &err), -EINVAL);
@@ -479,6 +491,210 @@ static void pty_comes_and_goes(void **state)
 	loop_free(l);
 }
 
+/* --- sockets --- */
+
+static int connect_unix(const char *path)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)snprintf(un.sun_path, sizeof(un.sun_path), "%s", path);
+	if (connect(fd, (struct sockaddr *)&un, sizeof(un))) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static int connect_tcp(const char *address)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	in.sin_port = htons((uint16_t)atoi(strrchr(address, ':') + 1));
+	assert_int_equal(connect(fd, (struct sockaddr *)&in, sizeof(in)), 0);
+	return fd;
+}
+
+static void refuses_bad_sockets(void **state)
+{
+	char text[256], path[128];
+
+	(void)state;
+	assert_refused("socket,id=a", -EINVAL, "path");
+	assert_refused("socket,id=a,path=/tmp/x,port=1", -EINVAL, "path");
+	assert_refused("socket,id=a,host=localhost,port=http", -EINVAL,
+		       "'http'");
+	assert_refused("socket,id=a,host=example.org,port=1", -EINVAL,
+		       "example.org");
+	assert_refused("socket,id=a,path=/nonexistent/s", -ENOENT,
+		       "unix:/nonexistent/s");
+	assert_refused("socket,id=a,fd=0x", -EINVAL, "0x");
+	assert_refused("socket,id=a,fd=987", -EBADF, "987");
+	assert_refused("socket,id=a,fd=3,path=/tmp/x", -EINVAL, "fd");
+	(void)snprintf(text, sizeof(text), "socket,id=a,path=/%0150d", 1);
+	assert_refused(text, -ENAMETOOLONG, "longer");
+	/* A file in the place of the server's socket stays. */
+	(void)snprintf(path, sizeof(path), "%s", path_of("precious"));
+	close(open(path, O_CREAT | O_WRONLY, 0600));
+	(void)snprintf(text, sizeof(text),
+		       "socket,id=a,server=on,wait=off,path=%s", path);
+	assert_refused(text, -EADDRINUSE, "precious");
+	assert_int_equal(access(path, F_OK), 0);
+}
+
+/* One client after the other; a second waits until the first is gone. */
+static void serve(struct loop *l, struct chardev *c, int (*dial)(const char *),
+		  const char *address)
+{
+	static char big[CHAR_BUFFER];
+	char in[8] = "";
+	int fd, next;
+
+	attach(c, l, 1000);
+	test_loop_quiet(l);
+	assert_int_equal(front.opened, 0);
+	assert_int_equal(char_write(c, big, sizeof(big)), sizeof(big));
+	assert_int_equal(char_write(c, big, sizeof(big)), sizeof(big));
+	fd = dial(address);
+	test_loop_until(l, &front.opened, 1);
+	assert_int_equal(write(fd, "abc", 3), 3);
+	test_loop_until(l, &front.got, 3);
+	assert_int_equal(char_write(c, "hello", 5), 5);
+	test_loop_quiet(l);
+	assert_int_equal(read(fd, in, sizeof(in)), 5);
+	assert_memory_equal(in, "hello", 5);
+	next = dial(address);
+	test_loop_quiet(l);
+	assert_int_equal(front.opened, 1);
+	close(fd);
+	test_loop_until(l, &front.closed, 1);
+	test_loop_until(l, &front.opened, 2);
+	assert_int_equal(write(next, "de", 2), 2);
+	test_loop_until(l, &front.got, 5);
+	assert_memory_equal(front.in, "abcde", 5);
+	close(next);
+	test_loop_until(l, &front.closed, 2);
+	char_close(c);
+}
+
+static void serves_unix(void **state)
+{
+	struct loop *l = test_loop_plain(state);
+	struct chardev *c = NULL;
+	char more[256], path[128];
+
+	(void)snprintf(path, sizeof(path), "%s", path_of("sock"));
+	(void)snprintf(more, sizeof(more), "path=%s,server=on,wait=off", path);
+	c = must_open("socket", more);
+	/* It is in use: nobody else takes the path. */
+	(void)snprintf(more, sizeof(more),
+		       "socket,id=b,path=%s,server=on,wait=off", path);
+	assert_refused(more, -EADDRINUSE, "sock");
+	assert_int_equal(access(path, F_OK), 0);
+	serve(l, c, connect_unix, path);
+	assert_int_equal(access(path, F_OK), -1);
+	loop_free(l);
+}
+
+static void serves_tcp(void **state)
+{
+	struct loop *l = test_loop_plain(state);
+	struct chardev *c =
+		must_open("socket", "host=127.0.0.1,port=0,"
+				    "server=on,wait=off,nodelay=on");
+
+	serve(l, c, connect_tcp, strdup(c->address));
+	loop_free(l);
+}
+
+/* A socket that a killed process left behind does not keep us out. */
+static void replaces_a_stale_socket(void **state)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char more[256];
+
+	(void)state;
+	(void)snprintf(un.sun_path, sizeof(un.sun_path), "%s",
+		       path_of("stale"));
+	assert_int_equal(bind(fd, (struct sockaddr *)&un, sizeof(un)), 0);
+	close(fd);
+	(void)snprintf(more, sizeof(more), "path=%s,server=on,wait=off",
+		       path_of("stale"));
+	char_close(must_open("socket", more));
+}
+
+static void *dial_later(void *opaque)
+{
+	usleep(20000);
+	return (void *)(intptr_t)connect_unix(opaque);
+}
+
+static void waits_for_a_client(void **state)
+{
+	struct loop *l = test_loop_plain(state);
+	char more[256], path[128];
+	struct chardev *c;
+	pthread_t thread;
+	void *fd;
+
+	(void)snprintf(path, sizeof(path), "%s", path_of("wait"));
+	assert_int_equal(pthread_create(&thread, NULL, dial_later, path), 0);
+	(void)snprintf(more, sizeof(more), "path=%s,server=on", path);
+	c = must_open("socket", more);
+	pthread_join(thread, &fd);
+	assert_true((intptr_t)fd >= 0);
+	attach(c, l, 10);
+	test_loop_until(l, &front.opened, 1);
+	close((int)(intptr_t)fd);
+	test_loop_until(l, &front.closed, 1);
+	char_close(c);
+	loop_free(l);
+}
+
+/* As client, by a descriptor, with a peer that stops reading and leaves. */
+static void connects_to_a_server(void **state)
+{
+	struct loop *l = test_loop_plain(state);
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), peer, n;
+	static char big[CHAR_BUFFER];
+	struct chardev *c;
+	char more[256];
+
+	signal(SIGPIPE, SIG_IGN);
+	(void)snprintf(un.sun_path, sizeof(un.sun_path), "%s", path_of("srv"));
+	(void)unlink(un.sun_path);
+	assert_int_equal(bind(server, (struct sockaddr *)&un, sizeof(un)), 0);
+	assert_int_equal(listen(server, 1), 0);
+	(void)snprintf(more, sizeof(more), "fd=%d,server=off", server);
+	{
+		char text[300];
+
+		(void)snprintf(text, sizeof(text), "socket,id=a,%s", more);
+		assert_refused(text, -EINVAL, "server=on");
+	}
+	(void)snprintf(more, sizeof(more), "path=%s", path_of("srv"));
+	c = must_open("socket", more);
+	peer = accept(server, NULL, NULL);
+	attach(c, l, 0);
+	test_loop_until(l, &front.opened, 1);
+	n = 0;
+	while (char_write(c, big, sizeof(big)) == sizeof(big) && n++ < 1000)
+		test_loop_step(l, 0);
+	assert_true(n < 1000); /* held back */
+	assert_int_equal(front.closed, 0);
+	close(peer);
+	test_loop_until(l, &front.closed, 1);
+	assert_int_equal(front.writable, 1);
+	assert_int_equal(char_write(c, big, sizeof(big)), sizeof(big));
+	char_close(c);
+	close(server);
+	loop_free(l);
+}
+
 /* --- stdio, on a terminal of its own, in a process of its own --- */
 
 enum way_out { CLOSE, EXIT, ABORT, SEGV, WAYS };
@@ -617,6 +833,12 @@ static const struct CMUnitTest tests[] = {
 	ON_BOTH_ENGINES(reader_that_leaves),
 	ON_BOTH_ENGINES(input_waits_for_room),
 	ON_BOTH_ENGINES(pty_comes_and_goes),
+	cmocka_unit_test(refuses_bad_sockets),
+	ON_BOTH_ENGINES(serves_unix),
+	ON_BOTH_ENGINES(serves_tcp),
+	cmocka_unit_test(replaces_a_stale_socket),
+	ON_BOTH_ENGINES(waits_for_a_client),
+	ON_BOTH_ENGINES(connects_to_a_server),
 	cmocka_unit_test(terminal_is_restored),
 	ON_BOTH_ENGINES(stdio_on_pipes),
 };
