@@ -20,6 +20,7 @@ if TESTS_BUILT
 # What tests share.
 check_LIBRARIES = libtest.a
 libtest_a_SOURCES = test/lib/fakeboard.c test/lib/fakeboard.h \
+	test/lib/kernel.c test/lib/kernel.h \
 	test/lib/payload.c test/lib/payload.h test/lib/payload_abi.h \
 	test/lib/platrig.c test/lib/platrig.h \
 	test/lib/ring.c test/lib/ring.h \
@@ -52,12 +53,16 @@ unit_tests += test/unit/bus/virtq
 unit_tests += test/unit/kvm/cpuid
 unit_tests += test/unit/kvm/exit
 unit_tests += test/unit/kvm/kvm
+unit_tests += test/unit/vmm/acpi
 unit_tests += test/unit/vmm/config
+unit_tests += test/unit/vmm/decompress
 unit_tests += test/unit/vmm/doctor
 unit_tests += test/unit/vmm/drive
 unit_tests += test/unit/vmm/fdt
 unit_tests += test/unit/vmm/help
 unit_tests += test/unit/vmm/jail
+unit_tests += test/unit/vmm/kaslr
+unit_tests += test/unit/vmm/loader
 unit_tests += test/unit/vmm/serial
 unit_tests += test/unit/vmm/smbios
 

@@ -295,7 +295,8 @@ static uint32_t lzma_dictionary(const struct pump *p, uint32_t asked)
 static int lzma_unpack(struct pump *p, lzma_stream *s, struct err *e)
 {
 	uint8_t header[LZMA_ALONE_HEADER], none;
-	struct flow f = {header, sizeof(header), &none, 0};
+	/* It wants room for output before it looks at any input. */
+	struct flow f = {header, sizeof(header), &none, sizeof(none)};
 
 	if (p->in->len < sizeof(header))
 		return pump_error(p, "is truncated", e);
@@ -303,7 +304,7 @@ static int lzma_unpack(struct pump *p, lzma_stream *s, struct err *e)
 	store_le32(header + 1, lzma_dictionary(p, load_le32(header + 1)));
 	if (lzma_alone_decoder(s, UINT64_MAX) != LZMA_OK)
 		return err_set(e, -ENOMEM, "no memory to unpack lzma");
-	if (lzma_step(s, &f) != STEP_MORE)
+	if (lzma_step(s, &f) != STEP_MORE || f.in != header + sizeof(header))
 		return pump_error(p, "is corrupt", e);
 	p->in_pos = sizeof(header);
 	return pump_run(p, lzma_step, s, e);

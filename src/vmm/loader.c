@@ -10,7 +10,8 @@
  *
  * Spec: Linux Documentation/x86/boot.rst, protocols 2.10 to 2.15.
  * Threads: main.
- * Syscalls: main: mincore madvise, and those of the files it calls
+ * Syscalls: main: mincore (first start only), madvise, and those of the files
+ *           it calls
  */
 #include "vmm/loader.h"
 
@@ -368,12 +369,14 @@ static void loader_take_scratch(struct loader *l, struct vmlinux_place *p)
 	p->scratch_len = p->scratch ? len : 0;
 }
 
-/* Was the page never touched (so that its memory may be given back)? */
-static bool loader_is_untouched(void *page)
+/* Was this memory never touched, so that it may be given back? Memory that the
+ * user wants allocated in advance is in core. */
+static bool loader_is_untouched(const struct loader *l, void *page)
 {
 	unsigned char in_core = 1;
 
-	return page && !mincore(page, LOADER_PAGE, &in_core) && !(in_core & 1);
+	return l->c->fresh && page && !mincore(page, LOADER_PAGE, &in_core) &&
+	       !(in_core & 1);
 }
 
 static int loader_load_unpacked(struct loader *l, struct err *e)
@@ -389,7 +392,7 @@ static int loader_load_unpacked(struct loader *l, struct err *e)
 	if (l->kaslr && slots)
 		p.virtual_delta = kaslr_rng_below(&l->rng, slots) * align;
 	loader_take_scratch(l, &p);
-	give_back = loader_is_untouched(p.scratch);
+	give_back = loader_is_untouched(l, p.scratch);
 	rc = vmlinux_load(&l->vm, &l->plan, &p, e);
 	if (give_back)
 		/* A refusal costs only memory. */
