@@ -221,7 +221,10 @@ static void fuzz_still_works(struct device *d)
 
 	d->class->resume(d);
 	vdriver_init(&driver, &board, BASE, GSI);
-	vdriver_start(&driver, VDRIVER_ALL, 1, 8);
+	if (!vdriver_negotiate(&driver, VDRIVER_ALL))
+		abort();
+	vdriver_queue(&driver, 0, 8);
+	vdriver_set(&driver, VIRTIO_MMIO_STATUS, 0xf);
 	b = (struct ring_buf){vdriver_alloc(&driver, 16), 16, true};
 	loop_advance(board.board.loop, 2 * NS_PER_S);
 	vdriver_send(&driver, 0, &b, 1, 7);

@@ -558,6 +558,16 @@ static void resets(void **state)
 	assert_int_equal(virtq_pop(&g->vq, &g->c), 1);
 }
 
+static void lists_its_state(void **state)
+{
+	struct err e = {0};
+
+	(void)state;
+	if (state_check_cover(virtq_state, 0, sizeof(struct virtq), &e) ||
+	    state_check_cover(virtio_state, 0, sizeof(struct virtio_dev), &e))
+		fail_msg("%s", e.text);
+}
+
 /* What a snapshot carries is enough to go on in the middle of a turn. */
 static void goes_on_after_load(void **state)
 {
@@ -879,6 +889,7 @@ static const struct CMUnitTest tests[] = {
 	IN_MODE(tells_at_the_event_of_long_chains, 3, "packed"),
 	IN_ALL(asks_for_kicks),
 	IN_ALL(resets),
+	cmocka_unit_test(lists_its_state),
 	IN_ALL(goes_on_after_load),
 	IN_ALL(refuses_bad_buffers),
 	IN_ALL(bounds_the_sum),
