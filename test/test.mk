@@ -145,6 +145,14 @@ bench: vireo
 dist_noinst_SCRIPTS += %D%/tap-run %D%/e2e/run %D%/e2e/boot.sh \
 	%D%/e2e/disk.sh %D%/e2e/net.sh %D%/e2e/errors.sh %D%/e2e/guest-init
 dist_noinst_DATA += %D%/e2e/lib.sh
+
+# For guests: no libraries there.
+noinst_PROGRAMS += %D%/e2e/outb
+test_e2e_outb_SOURCES = %D%/e2e/outb.c
+test_e2e_outb_CFLAGS = -O1
+test_e2e_outb_LDFLAGS = -static
+test_e2e_outb_LDADD =
+
 dist_noinst_SCRIPTS += %D%/setup %D%/all %D%/try
 
 e2e = $(srcdir)/%D%/e2e/run
