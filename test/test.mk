@@ -21,6 +21,7 @@ if TESTS_BUILT
 check_LIBRARIES = libtest.a
 libtest_a_SOURCES = test/lib/fakeboard.c test/lib/fakeboard.h \
 	test/lib/kernel.c test/lib/kernel.h \
+	test/lib/nullback.c test/lib/nullback.h \
 	test/lib/payload.c test/lib/payload.h test/lib/payload_abi.h \
 	test/lib/platrig.c test/lib/platrig.h \
 	test/lib/ring.c test/lib/ring.h \
@@ -76,6 +77,7 @@ device_tests += test/dev/pvpanic
 device_tests += test/dev/rng
 device_tests += test/dev/rtc
 device_tests += test/dev/serial
+device_tests += test/dev/table
 device_tests += test/dev/virtio_blk
 device_tests += test/dev/virtio_console
 device_tests += test/dev/virtio_net
@@ -86,6 +88,10 @@ kvm_tests += test/kvm/cpu
 kvm_tests += test/kvm/io
 kvm_tests += test/kvm/irq
 kvm_tests += test/kvm/run
+
+# Its allocations fail when told to.
+test_dev_table_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc \
+	-Wl,--wrap=realloc,--wrap=strdup,--wrap=eventfd
 
 check_PROGRAMS += $(unit_tests) $(device_tests) $(kvm_tests)
 TESTS += $(unit_tests) $(device_tests) $(kvm_tests)

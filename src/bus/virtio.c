@@ -32,7 +32,8 @@ const struct state_field virtio_state[] = {
 	STATE_HOST(struct virtio_dev, transport_data),
 	STATE_HOST(struct virtio_dev, loop),
 	STATE_UINT(struct virtio_dev, status, 1),
-	STATE_UINT(struct virtio_dev, config_generation, 1),
+	/* Never goes back: a driver may compare it across a reset. */
+	STATE_UINT_KEPT(struct virtio_dev, config_generation, 1),
 	STATE_DERIVED(struct virtio_dev, host_features),
 	STATE_UINT(struct virtio_dev, features, 1),
 	STATE_DERIVED(struct virtio_dev, nvqs),
