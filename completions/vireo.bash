@@ -98,7 +98,7 @@ _vireo_names()
 	device) echo 'virtio-blk-device virtio-net-device i8042 isa-serial virtio-console-device isa-debug-exit pvpanic virtio-rng-device help' ;;
 	blockdev) echo 'file host_device null-co overlay raw help' ;;
 	netdev) echo 'tap help' ;;
-	chardev) echo 'file null pty stdio help' ;;
+	chardev) echo 'file null pty socket stdio help' ;;
 	object) echo 'memory-backend-file memory-backend-memfd memory-backend-ram rng-builtin rng-random help' ;;
 	serial) echo 'stdio none null pty file: unix: tcp: chardev: ' ;;
 	display) echo 'none ' ;;
@@ -139,6 +139,7 @@ _vireo_props()
 	chardev,file) echo 'id= append= input-path= path= help' ;;
 	chardev,null) echo 'id= help' ;;
 	chardev,pty) echo 'id= help' ;;
+	chardev,socket) echo 'id= fd= host= nodelay= path= port= server= wait= help' ;;
 	chardev,stdio) echo 'id= signal= help' ;;
 	object,memory-backend-file) echo 'id= dump= mem-path= merge= prealloc= share= size= help' ;;
 	object,memory-backend-memfd) echo 'id= dump= hugetlb= hugetlbsize= merge= prealloc= seal= share= size= help' ;;
@@ -226,6 +227,9 @@ _vireo_words()
 	netdev,tap,downscript) echo 'no ' ;;
 	netdev,tap,vhost) echo 'off ' ;;
 	chardev,file,append) echo 'on off ' ;;
+	chardev,socket,nodelay) echo 'on off ' ;;
+	chardev,socket,server) echo 'on off ' ;;
+	chardev,socket,wait) echo 'on off ' ;;
 	chardev,stdio,signal) echo 'on off ' ;;
 	object,memory-backend-file,dump) echo 'on off ' ;;
 	object,memory-backend-file,merge) echo 'on off ' ;;

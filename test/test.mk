@@ -128,7 +128,6 @@ fuzz: $(fuzzers)
 # The short run of CI.
 check-fuzz:
 	$(MAKE) $(AM_MAKEFLAGS) fuzz FUZZ_SECONDS=10
-.PHONY: check-fuzz
 else
 LDADD += libreplay.a
 noinst_LIBRARIES += libreplay.a
@@ -168,8 +167,13 @@ dist_noinst_SCRIPTS += %D%/setup %D%/all %D%/try
 
 e2e = $(srcdir)/%D%/e2e/run
 
-check-lab: all
+# The payload tests run in the lab too: it has a KVM of the real kind.
+in_lab = $(srcdir)/%D%/lab/lab:--:$(abs_builddir)
+
+check-lab: all $(check_PROGRAMS)
 	VIREO=./vireo $(srcdir)/%D%/tap-run $(srcdir)/%D%/lab/selftest \
+		$(in_lab)/test/kvm/cpu $(in_lab)/test/kvm/io \
+		$(in_lab)/test/kvm/irq $(in_lab)/test/kvm/run \
 		$(e2e):boot.sh:-m:6144 $(e2e):disk.sh:-s:2 $(e2e):net.sh:-s:2 \
 		$(e2e):errors.sh
-.PHONY: check-lab bench fuzz
+.PHONY: check-lab bench fuzz check-fuzz
