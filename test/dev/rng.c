@@ -320,7 +320,7 @@ static void takes_no_source_that_refuses(void **state)
 static void works_with(struct rig *g, const char *object)
 {
 	struct json_object *conf;
-	struct object *o;
+	struct object *o = NULL;
 	struct err e = {0};
 	gpa_t gpa;
 
