@@ -344,7 +344,7 @@ static uint32_t signature(const struct cpu_def *id)
 
 static void decode_signature(uint32_t eax, struct cpu_def *id)
 {
-	uint32_t base = FIELD_GET(MASK(11, 8), eax);
+	uint32_t base = (uint32_t)FIELD_GET(MASK(11, 8), eax);
 
 	id->stepping = eax & 15;
 	id->family = base + (base == 15 ? eax >> 20 & 0xff : 0);

@@ -94,7 +94,7 @@ static int common_leaf1(const struct cpu_topology *t, struct cpu_leaves *l)
 static void common_cache(struct cpu_leaf *leaf, unsigned core_sharers,
 			 unsigned die_sharers)
 {
-	uint32_t level = FIELD_GET(MASK(7, 5), leaf->r[CPU_EAX]);
+	uint32_t level = (uint32_t)FIELD_GET(MASK(7, 5), leaf->r[CPU_EAX]);
 
 	set_field(&leaf->r[CPU_EAX], MASK(25, 14),
 		  (level > 2 ? die_sharers : core_sharers) - 1);

@@ -9,7 +9,8 @@
  * is to a message, or, where KVM has the IOAPIC and the PIC, to their pins;
  * a line whose IOAPIC entry the guest has masked or never programmed has none.
  * An irqfd stays bound to its line whatever the route; a write to one without
- * a route is lost, as an edge at a masked IOAPIC pin is.
+ * a route is lost, as an edge at a masked IOAPIC pin is (or meets a route that
+ * is made at once after: KVM leaves such writes to a worker).
  *
  * Spec: Linux Documentation/virt/kvm/api.rst, 4.25, 4.52, 4.59, 4.70, 4.75;
  *       Intel SDM 3A, 11.11 (message format).

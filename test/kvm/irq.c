@@ -49,10 +49,11 @@ static void interrupts(void **state)
 	payload_load(p);
 	payload_start(p);
 	wait_ready(p, 0x45);
-	pulse(fd5); /* no route: lost */
+	pulse(fd5); /* no route: lost, once KVM's worker has seen it */
+	usleep(500000);
 	assert_int_equal(kvm_route_msi(p->kvm, 5, MSI_ADDRESS, 0x45), 0);
 	assert_int_equal(kvm_commit_routes(p->kvm, &e), 0);
-	usleep(20000);
+	usleep(100000);
 	assert_int_equal(atomic_load(payload_mailbox(p, 0)), 0x45);
 	pulse(fd5);
 	wait_ready(p, 0x46);
