@@ -15,6 +15,9 @@ zshcompletiondir = $(datadir)/zsh/site-functions
 dist_bashcompletion_DATA = completions/vireo.bash
 dist_zshcompletion_DATA = completions/_vireo
 
+dist_noinst_DATA += %D%/architecture.md %D%/lab.md %D%/performance.md \
+	%D%/security.md
+
 generated_docs = %D%/vireo.1 completions/vireo.bash completions/_vireo
 EXTRA_DIST += %D%/vireo.1.in completions/vireo.bash.in completions/_vireo.in
 

@@ -14,7 +14,8 @@ TEST_LIBS = $(VIREO_LIBS)
 endif
 LDADD = $(TEST_LIBS)
 
-dist_noinst_DATA += test/lib/test.h test/lib/command_line.h test/fuzz/fuzz.h
+dist_noinst_DATA += test/lib/test.h test/lib/command_line.h test/fuzz/fuzz.h \
+	test/unit/vmm/board.h
 
 if TESTS_BUILT
 # What tests share.
@@ -135,7 +136,20 @@ libreplay_a_SOURCES = %D%/fuzz/replay.c
 TESTS += $(fuzzers)
 endif
 
-# Checks of the tree.
+# Checks of the tree, which ask compiler and binutils.
+NM = nm
+AM_TESTS_ENVIRONMENT = LINT_CC='$(CC)' LINT_NM='$(NM)' \
+	LINT_CPPFLAGS='$(DEFS) $(DEFAULT_INCLUDES) $(AM_CPPFLAGS) $(CPPFLAGS)' \
+	LINT_CFLAGS='$(AM_CFLAGS) $(CFLAGS)'; \
+	export LINT_CC LINT_NM LINT_CPPFLAGS LINT_CFLAGS;
+tree_checks = %D%/lint/dist %D%/lint/globals %D%/lint/headers \
+	%D%/lint/layers %D%/lint/spdx
+dist_check_SCRIPTS += $(tree_checks)
+dist_noinst_DATA += %D%/lint/globals.txt %D%/lint/lib.sh
+TESTS += $(tree_checks)
+.PHONY: print-distfiles
+print-distfiles:
+	@printf '%s\n' $(DISTFILES)
 dist_check_SCRIPTS += %D%/lint/completions %D%/lint/docs
 TESTS += %D%/lint/completions %D%/lint/docs
 
