@@ -58,3 +58,6 @@ bool plat_resources_of(const struct device *d, struct plat_resources *r);
 #define ACPI_PM_LEN           4
 #define ACPI_PM_SLP_TYP_S5    5
 #define ACPI_PM_RESET_VALUE   1
+
+/* The byte of "mc146818rtc" that has the century, for the FADT. */
+#define CMOS_CENTURY 0x32

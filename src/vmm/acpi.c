@@ -45,6 +45,7 @@ enum {
 	FADT_LEN = 276, /* revision 6 */
 	FADT_REVISION = 6,
 	FADT_DSDT = 40,
+	FADT_CENTURY = 108,
 	FADT_BOOT_ARCH = 109,
 	FADT_FLAGS = 112,
 	FADT_RESET_REG = 116,
@@ -278,6 +279,8 @@ static void acpi_fadt(struct aml *t, const struct board_desc *b, gpa_t dsdt)
 	}
 	store_le32(f + FADT_DSDT, (uint32_t)dsdt);
 	store_le64(f + FADT_X_DSDT, dsdt);
+	if (b->has_rtc)
+		f[FADT_CENTURY] = CMOS_CENTURY;
 	store_le16(f + FADT_BOOT_ARCH, acpi_boot_arch(b));
 	store_le32(f + FADT_FLAGS, flags);
 	f[FADT_MINOR] = 4;

@@ -181,16 +181,16 @@ static void describe_plat(struct vm *vm, struct board_desc *d)
 {
 	for (size_t i = 0; i < vm->ndevices; i++) {
 		struct device *dev = vm->devices[i];
-		const struct plat_class *c = dev->class->flavour;
 		struct board_plat *p = &d->plat[d->plat_count];
 
 		if ((dev->bus->type != &plat_bus_type &&
 		     dev->bus->type != &isa_bus_type) ||
-		    !c || !c->resources || d->plat_count == BOARD_PLAT_MAX)
+		    d->plat_count == BOARD_PLAT_MAX ||
+		    !plat_resources_of(dev, &p->res))
 			continue;
 		d->plat_count++;
-		*p = (struct board_plat){.class = c, .name = dev->class->name};
-		c->resources(dev, &p->res);
+		p->class = dev->class->flavour;
+		p->name = dev->class->name;
 	}
 }
 

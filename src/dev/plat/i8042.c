@@ -315,9 +315,11 @@ static const struct state_field i8042_state[] = {
 	STATE_END,
 };
 
+/*
+ * Not in ACPI: with no keyboard there is nothing to find, and the guest is up
+ * the sooner. Its reset does not depend on that.
+ */
 static const struct plat_class i8042_plat = {
-	.acpi_hid = "PNP0303",
-	.acpi_name = "KBD_",
 	.resources = i8042_resources,
 };
 

@@ -50,7 +50,7 @@ enum {
 	RTC_B,
 	RTC_C,
 	RTC_D,
-	RTC_CENTURY = 0x32,
+	RTC_CENTURY = CMOS_CENTURY,
 	RTC_BYTES = 128,
 };
 

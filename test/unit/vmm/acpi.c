@@ -180,6 +180,7 @@ static void says_what_the_board_has(void **state)
 	assert_int_equal(load_le32(fadt + 112) & (1U << 20 | 1U << 10),
 			 1U << 20 | 1U << 10);
 	assert_int_equal(load_le16(fadt + 109), 1U << 1 | 1U << 2);
+	assert_int_equal(fadt[108], 0x32); /* where the century is */
 	assert_int_equal(load_le64(fadt + 116 + 4), 0x602);
 	assert_int_equal(fadt[128], 0x42);
 	assert_int_equal(load_le64(fadt + 244 + 4), 0x600);
