@@ -185,8 +185,7 @@ static bool is_plat(const struct device_class *c)
 
 static size_t flavour_size(const struct device_class *c)
 {
-	return is_virtio(c) ? sizeof(struct virtio_dev)
-			    : sizeof(struct device);
+	return is_virtio(c) ? sizeof(struct virtio_dev) : sizeof(struct device);
 }
 
 static void *world_resolve(void *opaque, const char *kind, const char *id,
@@ -524,6 +523,8 @@ static void attaches_without_memory(void **state)
 			fail_msg("allocation %u fails without a message", n);
 		if (!d && !was_hit)
 			fail_msg("%s", e.text);
+		if (d && was_hit)
+			fail_msg("allocation %u fails and nobody minds", n);
 		device_free(d);
 		world_settle(&w);
 		check_traces(&w, &before);
@@ -650,8 +651,7 @@ static void random_access(struct world *w, const struct region_list *l)
 	uint64_t r = next_random(w);
 	unsigned i = (unsigned)(r % l->count), size = 1U << (r >> 20 & 3);
 	uint64_t at = l->rows[i].base + (r >> 24) % (l->rows[i].len + 4);
-	struct space_reader *rd =
-		l->rows[i].is_port ? &w->f.ports : &w->f.mem;
+	struct space_reader *rd = l->rows[i].is_port ? &w->f.ports : &w->f.mem;
 
 	/* Half of them near the start, where registers are. */
 	if (r & BIT(22))
@@ -687,19 +687,35 @@ static void random_accesses(struct world *w, struct device *d, unsigned n)
 static void survives_any_access(void **state)
 {
 	const struct device_class *c = class_of(state);
-	struct traces before;
 	struct device *d;
 	struct world w;
 
 	world_init(&w);
-	before = world_traces(&w);
 	d = world_must(&w, c);
 	random_accesses(&w, d, ACCESSES);
 	device_reset(d);
 	random_accesses(&w, d, ACCESSES);
 	device_free(d);
-	world_settle(&w);
-	check_traces(&w, &before);
+	world_fini(&w);
+}
+
+/* Detached at any moment, it leaves nothing behind. */
+static void detaches_at_any_time(void **state)
+{
+	const struct device_class *c = class_of(state);
+	struct traces before;
+	struct world w;
+
+	world_init(&w);
+	before = world_traces(&w);
+	for (unsigned round = 0; round < 40; round++) {
+		struct device *d = world_must(&w, c);
+
+		random_accesses(&w, d, round);
+		device_free(d);
+		world_settle(&w);
+		check_traces(&w, &before);
+	}
 	world_fini(&w);
 }
 
@@ -748,6 +764,42 @@ static void check_same(struct state_buf *a, struct state_buf *b)
 	assert_memory_equal(a->data, b->data, a->len);
 	state_buf_fini(a);
 	state_buf_fini(b);
+}
+
+static bool is_listed(const struct state_field *table, size_t at)
+{
+	for (const struct state_field *f = table; f->name; f++)
+		if (at >= f->offset && at < f->offset + f->size * f->count)
+			return true;
+	return false;
+}
+
+/* What changes is in the table: a byte that the check of the table alone must
+ * take for padding is found by what it does. */
+static void what_changes_is_listed(void **state)
+{
+	const struct device_class *c = class_of(state);
+	unsigned char *before = malloc(c->size);
+	const unsigned char *now;
+	struct device *d;
+	struct world w;
+
+	world_init(&w);
+	d = world_must(&w, c);
+	now = (const unsigned char *)d;
+	assert_non_null(before);
+	memcpy(before, d, c->size);
+	for (unsigned round = 0; round < 20; round++) {
+		random_accesses(&w, d, FEW);
+		for (size_t i = flavour_size(c); i < c->size; i++)
+			if (now[i] != before[i] && !is_listed(c->state, i))
+				fail_msg("byte %zu changes, and no row of the "
+					 "state table has it",
+					 i);
+	}
+	device_free(d);
+	world_fini(&w);
+	free(before);
 }
 
 static void reset_is_as_good_as_new(void **state)
@@ -853,6 +905,8 @@ static const struct {
 	{"attaches without memory", attaches_without_memory},
 	{"resources are what it claims", resources_are_what_it_claims},
 	{"survives any access", survives_any_access},
+	{"detaches at any time", detaches_at_any_time},
+	{"what changes is listed", what_changes_is_listed},
 	{"reset is as good as new", reset_is_as_good_as_new},
 	{"another loads what it saves", another_loads_what_it_saves},
 	{"loads what is hostile", loads_what_is_hostile},
