@@ -12,8 +12,9 @@
  * are the largest that were seen, each for itself, of all mappings but the
  * guest's memory: what is resident, and what of that is anonymous (no page of
  * a file: heap, stacks, written data). They are read from smaps every 10 ms
- * and once more in the process's exit, before its memory goes. A mapping is
- * the guest's memory when it spans at least half of GUEST_MIB.
+ * and once more in the process's exit, before its memory goes. A run of
+ * adjacent mappings is the guest's memory when it spans at least half of
+ * GUEST_MIB.
  */
 #include <errno.h>
 #include <sched.h>
@@ -91,28 +92,47 @@ static void note_usage(struct usage *peak, const struct usage *u)
 	peak->guest_seen |= u->guest_seen;
 }
 
-/* One line of smaps. "Size:" is the first of each mapping. */
-static void count_line(struct usage *u, const char *line,
-		       unsigned long guest_kib, bool *guest)
-{
-	unsigned long kib;
+/* Mappings next to each other, all of them for reading and writing. */
+struct run {
+	unsigned long end, kib;
+	struct usage usage;
+};
 
-	if (sscanf(line, "Size: %lu", &kib) == 1) {
-		*guest = kib >= guest_kib / 2;
-		u->guest_seen |= *guest;
-	} else if (*guest) {
-		return;
+/* The guest's memory may be in several mappings, but in one run. */
+static void end_run(struct usage *u, struct run *r, unsigned long guest_kib)
+{
+	if (r->kib >= guest_kib / 2) {
+		u->guest_seen = true;
+	} else {
+		u->resident_kib += r->usage.resident_kib;
+		u->anonymous_kib += r->usage.anonymous_kib;
+	}
+	*r = (struct run){0};
+}
+
+/* A line of smaps; one of addresses is the first of each mapping. */
+static void count_line(struct usage *u, struct run *r, const char *line,
+		       unsigned long guest_kib)
+{
+	unsigned long start, end, kib;
+	char perms[5];
+
+	if (sscanf(line, "%lx-%lx %4s", &start, &end, perms) == 3) {
+		if (start != r->end || strncmp(perms, "rw", 2) != 0)
+			end_run(u, r, guest_kib);
+		r->end = strncmp(perms, "rw", 2) ? 0 : end;
+		r->kib += (end - start) >> 10;
 	} else if (sscanf(line, "Rss: %lu", &kib) == 1) {
-		u->resident_kib += kib;
+		r->usage.resident_kib += kib;
 	} else if (sscanf(line, "Anonymous: %lu", &kib) == 1) {
-		u->anonymous_kib += kib;
+		r->usage.anonymous_kib += kib;
 	}
 }
 
 static void sample(struct usage *peak, pid_t pid, unsigned long guest_kib)
 {
 	struct usage u = {0};
-	bool guest = false;
+	struct run run = {0};
 	char line[512];
 	FILE *f;
 
@@ -121,7 +141,8 @@ static void sample(struct usage *peak, pid_t pid, unsigned long guest_kib)
 	if (!f)
 		return; /* it has just ended */
 	while (fgets(line, sizeof(line), f))
-		count_line(&u, line, guest_kib, &guest);
+		count_line(&u, &run, line, guest_kib);
+	end_run(&u, &run, guest_kib);
 	(void)fclose(f);
 	note_usage(peak, &u);
 }
