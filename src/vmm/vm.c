@@ -127,21 +127,23 @@ static int check_cpus(struct vm *vm, struct err *e)
 		       mc->name, mc->max_cpus, vm->cpu_config.cpus);
 }
 
-static int start_guest(struct vm *vm, struct err *e)
+static int load_guest(struct vm *vm, struct err *e)
 {
 	int r = vm->machine->class->boot(vm->machine, true, e);
 
 	if (r || vm->run.state == RUN_ENDED)
 		return r;
-	if (!r)
-		r = vcpu_set_boot(vm->vcpus[0], &vm->boot, e);
-	if (!r)
-		r = vm_cpus_start(vm, e);
-	if (!r)
-		r = loop_seal(vm->loop, e);
-	if (!r)
-		r = jail_enter_thread(vm->config, JAIL_ROLE_MAIN, e);
-	return r;
+	return vcpu_set_boot(vm->vcpus[0], &vm->boot, e);
+}
+
+static int seal_loop(struct vm *vm, struct err *e)
+{
+	return loop_seal(vm->loop, e);
+}
+
+static int enter_jail(struct vm *vm, struct err *e)
+{
+	return jail_enter_thread(vm->config, JAIL_ROLE_MAIN, e);
 }
 
 /* In this order; each stage finds what the ones before have made. */
@@ -156,7 +158,10 @@ static const struct {
 	{"board", build_machine},
 	{"-device", add_device_options},
 	{"vCPUs", make_cpus},
-	{"kernel and jail", start_guest},
+	{"kernel", load_guest},
+	{"vCPU threads", vm_cpus_start},
+	{"ring restrictions", seal_loop},
+	{"jail", enter_jail},
 };
 
 static int build(struct vm *vm, struct err *e)
@@ -167,7 +172,9 @@ static int build(struct vm *vm, struct err *e)
 		return r;
 	log_on(LOG_TIME, "%" PRIu64 " ns: event loop", loop_now(vm->loop));
 	r = backends_open(&vm->backends, vm->config, e);
-	for (unsigned i = 0; !r && i < ARRAY_SIZE(stages); i++) {
+	for (unsigned i = 0; i < ARRAY_SIZE(stages); i++) {
+		if (r || vm->run.state == RUN_ENDED)
+			break;
 		r = stages[i].run(vm, e);
 		log_on(LOG_TIME, "%" PRIu64 " ns: %s", loop_now(vm->loop),
 		       stages[i].name);
