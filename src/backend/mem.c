@@ -8,17 +8,14 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include "backend/object.h"
+#include "base/mman.h"
 #include "base/num.h"
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
 #define HUGETLBFS_MAGIC_NR 0x958458f6
 #define MEMFD_HUGE_SHIFT   26
 
@@ -95,6 +92,11 @@ static int map_memory(struct memory_backend *m, struct err *e)
 				     m->bytes / MIB);
 	m->host = host;
 	return advise(m, e);
+}
+
+bool memory_is_plain(const struct memory_backend *m)
+{
+	return m->fd < 0 && !m->share && !m->prealloc && !m->merge && m->dump;
 }
 
 static void memory_fini(struct object *o)

@@ -61,6 +61,12 @@ struct memory_backend {
 int memory_anonymous(uint64_t bytes, struct memory_backend **ret,
 		     struct err *e);
 
+/*
+ * Private anonymous memory with nothing else asked of it: pages of it may be
+ * replaced by private mappings.
+ */
+bool memory_is_plain(const struct memory_backend *m);
+
 /* Entropy: kind "rng". */
 struct rng_request {
 	void *buf;

@@ -13,6 +13,7 @@ libvireo_a_SOURCES += \
 	%D%/loop_epoll.c \
 	%D%/loop_timer.c \
 	%D%/loop_uring.c \
+	%D%/mman.h \
 	%D%/nearest.c \
 	%D%/num.h \
 	%D%/prop.c %D%/prop.h \

@@ -20,13 +20,13 @@
 #include <lzma.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <zlib.h>
 #include <zstd.h>
 #include <zstd_errors.h>
 
 #include "base/compiler.h"
 #include "base/endian.h"
+#include "base/mman.h"
 #include "base/num.h"
 #include "vmm/lz4.h"
 
@@ -35,9 +35,6 @@
 #define FEED_BYTES (256U * KIB)
 #define ROOM_BYTES (1U * MIB)
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
 #define UNPACK_PAGE 4096U
 
 #define LZMA_ALONE_HEADER 13U

@@ -9,6 +9,7 @@
 #include <json-c/json.h>
 
 #include "backend/object.h"
+#include "base/mman.h"
 #include "base/num.h"
 #include "vmm/config.h"
 #include "vmm/memory.h"
@@ -82,6 +83,11 @@ int memory_build(struct vm *vm, struct memory_backend *backend,
 
 	if (r)
 		return r;
+	/* Little of the first MiB is ever touched: no huge page for it. A
+	 * refusal costs only memory. */
+	if (memory_is_plain(vm->ram))
+		(void)madvise(vm->ram->host, MIN(vm->ram->bytes, MIB),
+			      MADV_NOHUGEPAGE);
 	low = MIN(vm->ram->bytes, low_end);
 	r = add_range(vm, 0, 0, low, e);
 	if (!r && vm->ram->bytes > low)
