@@ -115,7 +115,7 @@ _vireo_names()
 _vireo_props()
 {
 	case $1 in
-	M,microvm) echo 'accel= acpi= dumpdtb= i8042= isa-serial= kaslr= kernel-irqchip= memory-backend= pic= pit= rtc= help' ;;
+	M,microvm) echo 'accel= acpi= dumpdtb= i8042= isa-serial= kaslr= kernel-cache= kernel-irqchip= memory-backend= pic= pit= rtc= help' ;;
 	accel,*) echo 'accel= ' ;;
 	smp,*) echo 'cores= cpus= dies= maxcpus= sockets= threads= ' ;;
 	m,*) echo 'size= ' ;;

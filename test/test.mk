@@ -62,6 +62,7 @@ unit_tests += test/unit/vmm/doctor
 unit_tests += test/unit/vmm/drive
 unit_tests += test/unit/vmm/fdt
 unit_tests += test/unit/vmm/help
+unit_tests += test/unit/vmm/image
 unit_tests += test/unit/vmm/jail
 unit_tests += test/unit/vmm/kaslr
 unit_tests += test/unit/vmm/loader

@@ -35,7 +35,7 @@ static int open_one(const char *option, const char *path, int *ret,
 }
 
 int boot_files_open(struct boot_files *f, const struct vm_config *c,
-		    struct err *e)
+		    const char *kernel_cache, struct err *e)
 {
 	int r;
 
@@ -48,6 +48,8 @@ int boot_files_open(struct boot_files *f, const struct vm_config *c,
 		if (r)
 			(void)err_prefix(e, "-dtb: ");
 	}
+	if (!r && c->kernel)
+		r = image_cache_open(&f->images, kernel_cache, e);
 	return r;
 }
 
@@ -60,5 +62,6 @@ void boot_files_close(struct boot_files *f)
 	if (f->initrd >= 0)
 		close(f->initrd);
 	free(f->dtb);
+	image_cache_close(&f->images);
 	*f = (struct boot_files){0};
 }

@@ -18,10 +18,12 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/compiler.h"
 #include "base/num.h"
 
 #define FILEMAP_PAGE 4096U
@@ -159,4 +161,25 @@ void filemap_drop(struct filemap *m, size_t upto)
 bool filemap_is_whole(const struct filemap *m)
 {
 	return !m->base || !filemap_guard.hit;
+}
+
+int boot_file_copy(const struct boot_file *f, uint64_t off, void *to,
+		   uint64_t len, struct err *e)
+{
+	struct filemap m;
+	bool whole;
+	int rc = filemap_open(&m, f, off, len, e);
+
+	if (rc)
+		return rc;
+	for (uint64_t done = 0, n; done < len; done += n) {
+		n = MIN(FILEMAP_DROP, len - done);
+		memcpy((char *)to + done, m.data + done, n);
+		filemap_drop(&m, done + n);
+	}
+	whole = filemap_is_whole(&m);
+	filemap_close(&m);
+	if (!whole)
+		return err_set(e, -EINVAL, "the file shrank while it was read");
+	return 0;
 }

@@ -48,3 +48,10 @@ void filemap_drop(struct filemap *m, size_t upto);
 
 /* Did every byte read so far come from the file? */
 bool filemap_is_whole(const struct filemap *m) MUST_CHECK;
+
+/*
+ * Copies exactly len bytes at off, as boot_file_read() does, but by way of a
+ * mapping: the page cache is copied from in user space.
+ */
+int boot_file_copy(const struct boot_file *f, uint64_t off, void *to,
+		   uint64_t len, struct err *e);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Loads a kernel: finds out what it is, chooses places for it and its initrd,
- * and has the parts written.
+ * and has the parts written, or mapped from the image that an earlier start
+ * has left.
  *
  * Three kinds. A bzImage whose payload vireo unpacks is entered at the 64-bit
  * entry of the kernel proper; a bzImage of another format at that of its own
@@ -33,6 +34,7 @@
 #include "vmm/elf.h"
 #include "vmm/entry.h"
 #include "vmm/filemap.h"
+#include "vmm/image_cache.h"
 #include "vmm/kaslr.h"
 #include "vmm/pvh.h"
 #include "vmm/vmlinux.h"
@@ -61,6 +63,7 @@ struct loader {
 	struct vmlinux vm;    /* LOADER_UNPACKED */
 	struct elf_image elf; /* LOADER_ELF */
 	struct elf_notes notes;
+	const struct image *image; /* of either of the two; NULL: none */
 	/* Places. */
 	struct bootmem ram;
 	struct kaslr_rng rng;
@@ -112,6 +115,14 @@ static int loader_not_kernel(const uint8_t *head, size_t len, struct err *e)
 		       len);
 }
 
+static bool loader_find_image(struct loader *l)
+{
+	if (l->c->images)
+		l->image =
+			image_cache_find(l->c->images, &l->kernel, l->c->fresh);
+	return l->image;
+}
+
 static int loader_open_bzimage(struct loader *l, size_t len, struct err *e)
 {
 	struct err why = {0};
@@ -122,6 +133,13 @@ static int loader_open_bzimage(struct loader *l, size_t len, struct err *e)
 	l->kind = LOADER_PACKED;
 	if (!(l->bz.xloadflags & XLF_KERNEL_64))
 		return 0;
+	if (loader_find_image(l)) {
+		l->kind = LOADER_UNPACKED;
+		l->vm.elf = l->image->info.elf;
+		l->vm.unpacked = l->image->info.unpacked;
+		l->vm.has_table = l->image->info.table_len;
+		return 0;
+	}
 	rc = vmlinux_open(&l->vm, &l->kernel, &l->bz, &why);
 	if (rc == -ENOTSUP) {
 		log_on(LOG_BOOT, "the kernel unpacks itself: %s", why.text);
@@ -154,11 +172,17 @@ static bool loader_is_pvh(const struct loader *l)
 
 static int loader_open_elf(struct loader *l, size_t len, struct err *e)
 {
-	int rc = elf_parse(l->buf, len, l->kernel.size, &l->elf, e);
+	int rc;
 
+	l->kind = LOADER_ELF;
+	if (loader_find_image(l)) {
+		l->elf = l->image->info.elf;
+		l->notes = l->image->info.notes;
+		return 0;
+	}
+	rc = elf_parse(l->buf, len, l->kernel.size, &l->elf, e);
 	if (rc)
 		return err_prefix(e, "not a usable ELF kernel: ");
-	l->kind = LOADER_ELF;
 	rc = loader_read_notes(l, e);
 	if (rc)
 		return rc;
@@ -244,15 +268,19 @@ static void loader_shape_other(struct loader *l)
 static int loader_shape_unpacked(struct loader *l, bool upwards, struct err *e)
 {
 	uint64_t align = MAX((uint64_t)l->bz.alignment, LOADER_ALIGN_MIN);
-	int rc = vmlinux_plan(&l->vm, align, upwards, &l->plan, e);
+	int rc;
 
-	if (rc)
-		return rc;
 	l->movable = l->bz.relocatable;
 	l->preferred = l->vm.elf.low;
 	l->length = l->vm.elf.high - l->vm.elf.low;
-	l->shape = l->plan.shape;
-	return 0;
+	l->shape = (struct bootmem_shape){
+		.len = l->length, .align = align, .floor = l->preferred};
+	if (l->image)
+		return 0;
+	rc = vmlinux_plan(&l->vm, align, upwards, &l->plan, e);
+	if (!rc)
+		l->shape = l->plan.shape;
+	return rc;
 }
 
 /* The initrd's highest place, given the kernel's. */
@@ -379,30 +407,54 @@ static bool loader_is_untouched(const struct loader *l, void *page)
 	       !(in_core & 1);
 }
 
-static int loader_load_unpacked(struct loader *l, struct err *e)
+/* By how much virtual addresses move. */
+static uint64_t loader_draw_delta(struct loader *l)
+{
+	uint64_t slots = kaslr_virtual_slots(
+		l->vm.elf.low, MAX(l->length, l->vm.unpacked), l->shape.align);
+
+	if (!l->kaslr || !slots)
+		return 0;
+	return kaslr_rng_below(&l->rng, slots) * l->shape.align;
+}
+
+/* Before it is relocated. */
+static void loader_keep(const struct loader *l, const struct image_source *s)
+{
+	if (l->c->images && l->c->fresh)
+		image_cache_store(l->c->images, s);
+}
+
+static int loader_unpack(struct loader *l, struct vmlinux_job *job,
+			 struct err *e)
 {
 	struct vmlinux_place p = {
 		.gmem = l->gm, .origin = l->origin, .fresh = l->c->fresh};
-	uint64_t align = l->shape.align, slots;
 	bool give_back;
 	int rc;
 
-	slots = kaslr_virtual_slots(l->vm.elf.low,
-				    MAX(l->length, l->vm.unpacked), align);
-	if (l->kaslr && slots)
-		p.virtual_delta = kaslr_rng_below(&l->rng, slots) * align;
 	loader_take_scratch(l, &p);
 	give_back = loader_is_untouched(l, p.scratch);
-	rc = vmlinux_load(&l->vm, &l->plan, &p, e);
+	rc = vmlinux_unpack(&l->vm, &l->plan, &p, job, e);
 	if (give_back)
 		/* A refusal costs only memory. */
 		(void)madvise(p.scratch, p.scratch_len, MADV_DONTNEED);
-	log_on(LOG_BOOT,
-	       "kernel: %s, %" PRIu64 " bytes, at 0x%" PRIx64
-	       ", virtual addresses moved by 0x%" PRIx64 "%s",
-	       codec_name(l->vm.codec), l->vm.unpacked, l->origin,
-	       p.virtual_delta, l->plan.upwards ? ", moved upwards" : "");
 	return rc;
+}
+
+static int loader_load_unpacked(struct loader *l, uint64_t delta, struct err *e)
+{
+	struct vmlinux_job job;
+	int rc = loader_unpack(l, &job, e);
+
+	if (rc)
+		return rc;
+	loader_keep(l, &(struct image_source){.elf = &l->vm.elf,
+					      .unpacked = l->vm.unpacked,
+					      .origin = job.origin,
+					      .table = job.table,
+					      .table_len = job.table_len});
+	return vmlinux_finish(&job, delta, e);
 }
 
 /* Reads a piece of a file into guest memory. */
@@ -418,39 +470,98 @@ static int loader_read(const struct loader *l, const struct boot_file *f,
 	if (!out.data)
 		return err_set(e, -E2BIG, "the memory is in pieces");
 	unpack_populate(&out, 0, len);
-	return boot_file_read(f, off, out.data, len, e);
+	return boot_file_copy(f, off, out.data, len, e);
 }
 
 static int loader_load_packed(const struct loader *l, struct err *e)
 {
-	log_on(LOG_BOOT, "kernel: packed, at 0x%" PRIx64, l->origin);
 	return loader_read(l, &l->kernel, l->bz.setup_size, l->origin,
 			   l->bz.kernel_size, e);
 }
 
-static int loader_load_elf(const struct loader *l, struct err *e)
+/* Reads what segments have in the file, and zeroes what they have not. */
+static int loader_read_segs(const struct loader *l, const struct boot_file *f,
+			    const struct elf_image *elf, struct err *e)
 {
-	for (unsigned i = 0; i < l->elf.count; i++) {
-		const struct elf_seg *s = &l->elf.segs[i];
-		int rc = loader_read(l, &l->kernel, s->off, s->paddr,
-				     s->file_len, e);
+	for (unsigned i = 0; i < elf->count; i++) {
+		const struct elf_seg *s = &elf->segs[i];
+		gpa_t at = l->origin + (s->paddr - elf->low);
+		int rc = loader_read(l, f, s->off, at, s->file_len, e);
 
 		if (!rc && !l->c->fresh)
-			rc = gmem_set(l->gm, s->paddr + s->file_len, 0,
+			rc = gmem_set(l->gm, at + s->file_len, 0,
 				      s->mem_len - s->file_len);
 		if (rc)
 			return rc;
 	}
-	log_on(LOG_BOOT, "kernel: ELF, at 0x%" PRIx64 ", entered by %s",
-	       l->elf.low, loader_is_pvh(l) ? "PVH" : "64-bit protocol");
 	return 0;
+}
+
+static int loader_load_elf(const struct loader *l, struct err *e)
+{
+	int rc = loader_read_segs(l, &l->kernel, &l->elf, e);
+	const uint8_t *origin = gmem_ptr(l->gm, l->origin, l->length);
+
+	if (!rc && origin)
+		loader_keep(l, &(struct image_source){.elf = &l->elf,
+						      .notes = &l->notes,
+						      .origin = origin});
+	return rc;
+}
+
+/* Maps the image where that may be done: false. */
+static bool loader_map_image(const struct loader *l)
+{
+	uint64_t len = image_map_len(l->image);
+	void *to = gmem_ptr(l->gm, l->origin, len);
+
+	if (!l->c->overlay || !to ||
+	    image_cache_map(l->c->images, l->image, to))
+		return false;
+	if (l->c->fresh || len >= l->length)
+		return true;
+	return !gmem_set(l->gm, l->origin + len, 0, l->length - len);
+}
+
+static int loader_load_image(const struct loader *l, uint64_t delta,
+			     struct err *e)
+{
+	const struct boot_file f = {.fd = l->image->fd, .size = l->image->size};
+	int rc = 0;
+
+	if (!loader_map_image(l))
+		rc = loader_read_segs(l, &f, &l->image->info.elf, e);
+	if (rc || !delta)
+		return rc;
+	return image_relocate(l->image, gmem_ptr(l->gm, l->origin, l->length),
+			      delta, e);
+}
+
+static void loader_log(const struct loader *l, uint64_t delta)
+{
+	static const char *const how[] = {
+		[LOADER_UNPACKED] = "unpacked, entered by 64-bit protocol",
+		[LOADER_PACKED] = "unpacks itself",
+		[LOADER_ELF] = "ELF, entered by 64-bit protocol",
+	};
+
+	log_on(LOG_BOOT,
+	       "kernel: %s%s, at 0x%" PRIx64
+	       ", virtual addresses moved by 0x%" PRIx64,
+	       loader_is_pvh(l) ? "ELF, entered by PVH" : how[l->kind],
+	       l->image ? ", from the cache" : "", l->origin, delta);
 }
 
 static int loader_load_kernel(struct loader *l, struct err *e)
 {
+	uint64_t delta = l->kind == LOADER_UNPACKED ? loader_draw_delta(l) : 0;
+
+	loader_log(l, delta);
+	if (l->image)
+		return loader_load_image(l, delta, e);
 	switch (l->kind) {
 	case LOADER_UNPACKED:
-		return loader_load_unpacked(l, e);
+		return loader_load_unpacked(l, delta, e);
 	case LOADER_PACKED:
 		return loader_load_packed(l, e);
 	case LOADER_ELF:

@@ -14,6 +14,7 @@
 #include "kvm/vcpu.h"
 
 struct gmem;
+struct image_cache;
 
 enum e820_type {
 	E820_RAM = 1,
@@ -37,6 +38,8 @@ struct boot_config {
 	const char *cmdline; /* never NULL */
 	bool kaslr;
 	bool fresh; /* guest memory is all zero; else the guest was reset */
+	bool overlay; /* its pages may be replaced by private mappings */
+	struct image_cache *images; /* of unpacked kernels; NULL: none */
 	uint64_t seed; /* for KASLR; 0: from getrandom */
 	const struct e820_entry *e820; /* sorted, does not overlap */
 	unsigned e820_count;

@@ -47,7 +47,7 @@ struct microvm {
 	/* Properties. */
 	int acpi, irqchip;
 	bool kaslr, pit, pic, rtc, isa_serial, i8042;
-	char *dumpdtb;
+	char *dumpdtb, *kernel_cache;
 	struct prop_link memory;
 	/* Parts. */
 	struct pc_irq irq;
@@ -148,7 +148,8 @@ static int make_board_devices(struct microvm *mv, struct err *e)
 static int microvm_build(struct machine *m, struct err *e)
 {
 	struct microvm *mv = microvm_of(m);
-	int r = boot_files_open(&mv->files, m->vm->config, e);
+	int r = boot_files_open(&mv->files, m->vm->config, mv->kernel_cache,
+				e);
 
 	if (!r)
 		r = make_vm(mv, e);
@@ -321,6 +322,8 @@ static int microvm_boot(struct machine *m, bool fresh, struct err *e)
 		.cmdline = vm->config->append ? vm->config->append : "",
 		.kaslr = mv->kaslr,
 		.fresh = fresh,
+		.overlay = memory_is_plain(vm->ram),
+		.images = &mv->files.images,
 		.e820 = mv->e820,
 	};
 	int r;
@@ -366,6 +369,8 @@ static const struct prop microvm_props[] = {
 		  "serial ports of -serial"),
 	PROP_BOOL(struct microvm, kaslr, "kaslr", true,
 		  "load Linux at a random address"),
+	PROP_STR(struct microvm, kernel_cache, "kernel-cache", "auto",
+		 "where unpacked kernels are kept: off, auto or a directory"),
 	PROP_ENUM(struct microvm, irqchip, "kernel-irqchip", PC_IRQ_SPLIT,
 		  pc_irq_mode_names, "where the interrupt controllers are"),
 	PROP_BACKEND(struct microvm, memory, "memory-backend", "memory",

@@ -154,14 +154,6 @@ int vmlinux_plan(const struct vmlinux *v, uint64_t align, bool upwards,
 	return 0;
 }
 
-/* One loading under way: host addresses. */
-struct vmlinux_job {
-	const struct vmlinux *v;
-	uint8_t *origin;
-	struct unpack_out out;
-	bool fresh;
-};
-
 /* Zeroes [to, to + len), except holes, which are zero. */
 static void vmlinux_clear(const struct vmlinux_job *j, uint8_t *to,
 			  uint64_t len)
@@ -249,30 +241,16 @@ static void vmlinux_clear_bss(const struct vmlinux_job *j,
 		memset(from, 0, (size_t)(to - from));
 }
 
-static int vmlinux_relocate(const struct vmlinux_job *j, uint64_t delta,
-			    struct err *e)
+static int vmlinux_unpack_stream(const struct vmlinux *v,
+				 struct unpack_out *out, struct err *e)
 {
-	const struct vmlinux *v = j->v;
-	const struct kaslr_image image = {.data = j->origin,
-					  .len = vmlinux_file_span(v),
-					  .link_base = v->elf.low};
-
-	if (!delta)
-		return 0;
-	return kaslr_relocate(&image, j->out.data + v->elf.file_end,
-			      v->unpacked - v->elf.file_end, delta, e);
-}
-
-static int vmlinux_unpack(struct vmlinux_job *j, struct err *e)
-{
-	const struct vmlinux *v = j->v;
 	struct filemap map;
 	bool whole;
 	int rc = filemap_open(&map, v->file, v->stream, v->stream_len, e);
 
 	if (rc)
 		return rc;
-	rc = decompress(v->codec, &map, &j->out, e);
+	rc = decompress(v->codec, &map, out, e);
 	whole = filemap_is_whole(&map);
 	filemap_close(&map);
 	if (!whole)
@@ -280,8 +258,9 @@ static int vmlinux_unpack(struct vmlinux_job *j, struct err *e)
 	return rc;
 }
 
-int vmlinux_load(const struct vmlinux *v, const struct vmlinux_plan *plan,
-		 const struct vmlinux_place *place, struct err *e)
+int vmlinux_unpack(const struct vmlinux *v, const struct vmlinux_plan *plan,
+		   const struct vmlinux_place *place, struct vmlinux_job *ret,
+		   struct err *e)
 {
 	uint8_t *memory = gmem_ptr(
 		place->gmem, place->origin - plan->shape.lead, plan->shape.len);
@@ -298,14 +277,31 @@ int vmlinux_load(const struct vmlinux *v, const struct vmlinux_plan *plan,
 		.scratch = place->scratch,
 		.scratch_len = place->scratch_len,
 	};
-	rc = vmlinux_unpack(&j, e);
+	rc = vmlinux_unpack_stream(v, &j.out, e);
 	if (rc)
 		return rc;
 	vmlinux_move(&j, plan->upwards);
-	rc = vmlinux_relocate(&j, place->virtual_delta, e);
+	if (v->has_table) {
+		j.table = j.out.data + v->elf.file_end;
+		j.table_len = v->unpacked - v->elf.file_end;
+	}
+	*ret = j;
+	return 0;
+}
+
+int vmlinux_finish(struct vmlinux_job *j, uint64_t delta, struct err *e)
+{
+	const struct elf_image *elf = &j->v->elf;
+	const struct kaslr_image image = {.data = j->origin,
+					  .len = vmlinux_file_span(j->v),
+					  .link_base = elf->low};
+	int rc = 0;
+
+	if (delta)
+		rc = kaslr_relocate(&image, j->table, j->table_len, delta, e);
 	if (rc)
 		return rc;
-	for (unsigned i = 0; i < v->elf.count; i++)
-		vmlinux_clear_bss(&j, &v->elf.segs[i]);
+	for (unsigned i = 0; i < elf->count; i++)
+		vmlinux_clear_bss(j, &elf->segs[i]);
 	return 0;
 }

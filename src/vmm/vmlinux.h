@@ -54,12 +54,25 @@ int vmlinux_plan(const struct vmlinux *v, uint64_t align, bool upwards,
 struct vmlinux_place {
 	const struct gmem *gmem;
 	gpa_t origin;           /* fits the plan's shape */
-	uint64_t virtual_delta; /* 0, or the table is applied */
 	bool fresh;             /* memory is zero */
 	void *scratch;          /* as in struct unpack_out */
 	size_t scratch_len;
 };
 
-/* Unpacks, moves, relocates, and zeroes what the file does not cover. */
-int vmlinux_load(const struct vmlinux *v, const struct vmlinux_plan *plan,
-		 const struct vmlinux_place *place, struct err *e);
+/* A kernel that is unpacked and in its place: host addresses. */
+struct vmlinux_job {
+	const struct vmlinux *v;
+	uint8_t *origin;
+	const uint8_t *table; /* of relocations; until vmlinux_finish() */
+	uint64_t table_len;   /* 0: none */
+	bool fresh;
+	struct unpack_out out;
+};
+
+/* Unpacks it and moves its segments to their places. */
+int vmlinux_unpack(const struct vmlinux *v, const struct vmlinux_plan *plan,
+		   const struct vmlinux_place *place, struct vmlinux_job *ret,
+		   struct err *e);
+
+/* Relocates it by delta, and zeroes what the file does not cover. */
+int vmlinux_finish(struct vmlinux_job *j, uint64_t delta, struct err *e);

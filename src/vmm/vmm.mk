@@ -20,6 +20,8 @@ libvireo_a_SOURCES += \
 	%D%/filemap.c %D%/filemap.h \
 	%D%/help.c %D%/help.h \
 	%D%/help_kinds.c %D%/help_kinds.h \
+	%D%/image.c %D%/image.h \
+	%D%/image_cache.c %D%/image_cache.h \
 	%D%/jail.c %D%/jail.h \
 	%D%/kaslr.c %D%/kaslr.h \
 	%D%/loader.c %D%/loader.h \
