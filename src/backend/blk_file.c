@@ -220,6 +220,7 @@ static int file_open_any(struct blk_node *n, bool is_device, struct err *e)
 
 	f->fd = -1;
 	f->file = -1;
+	f->lock_fd = -1;
 	f->is_device = is_device;
 	r = file_open_path(f, e);
 	if (!r)
@@ -227,7 +228,7 @@ static int file_open_any(struct blk_node *n, bool is_device, struct err *e)
 	if (!r)
 		r = file_clear_nonblock(f, e);
 	if (!r)
-		r = blk_lock(f->fd, !n->read_only, f->locking, f->filename, e);
+		r = blk_lock(f, e);
 	if (!r)
 		r = file_find_size(f, e);
 	if (r)
@@ -252,14 +253,12 @@ static int host_device_open(struct blk_node *n, struct err *e)
 static void file_close(struct blk_node *n)
 {
 	struct blk_file *f = file_of(n);
-	struct flock all = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
 
-	if (f->fd < 0)
-		return;
-	/* The ring may keep the file a little longer. */
-	(void)fcntl(f->fd, F_OFD_SETLK, &all);
-	close(f->fd);
-	f->fd = -1;
+	if (f->lock_fd >= 0)
+		close(f->lock_fd);
+	if (f->fd >= 0)
+		close(f->fd);
+	f->lock_fd = f->fd = -1;
 }
 
 static int file_set_writeback(struct blk_node *n, bool on)

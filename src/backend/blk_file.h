@@ -24,6 +24,7 @@ struct blk_file {
 	int locking; /* enum on_off_auto */
 	int aio;
 	int fd, file; /* file: the loop's index, -1 while not bound */
+	int lock_fd;  /* holds the locks; -1: there are none */
 	bool is_device, is_direct;
 	bool is_writethrough;
 	/* A flush failed, and the host may have dropped what it could not
@@ -41,9 +42,8 @@ struct blk_file {
 	struct blk_queue writing, blocked;
 };
 
-/* Takes the image's locks on fd, as `locking` says. */
-int blk_lock(int fd, bool writes, int locking, const char *filename,
-	     struct err *e);
+/* Takes the image's locks, as `locking` says; closing lock_fd ends them. */
+int blk_lock(struct blk_file *f, struct err *e);
 
 int blk_file_bind(struct blk_node *n, struct loop *l, struct err *e);
 void blk_file_unbind(struct blk_node *n);

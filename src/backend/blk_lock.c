@@ -6,16 +6,24 @@
  * it does not tolerate from others, so that one byte-range conflict test
  * answers each question. The bytes are those that QEMU and its tools use, so
  * that they and vireo respect each other: byte 100 + p, the permission p is
- * used; byte 200 + p, the permission p is denied to others. Locks belong to
- * the open file description (F_OFD_SETLK) and end with it.
+ * used; byte 200 + p, the permission p is denied to others.
+ *
+ * Locks belong to an open file description (F_OFD_SETLK) and end with it. They
+ * have one of their own: what is registered with a ring lives on until the
+ * kernel has taken the ring apart, some time after the process was killed and
+ * its parent told, and who starts it again would find the image in use. The
+ * requests themselves end before the process does.
  *
  * Threads: main.
- * Syscalls: set-up: fcntl
+ * Syscalls: set-up: openat, newfstatat, fcntl, close
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "backend/blk_file.h"
+#include "base/cleanup.h"
 
 /* The permissions that matter here; their numbers are the others'. */
 enum lock_perm { PERM_READ = 0, PERM_WRITE = 1, PERM_RESIZE = 3, PERMS };
@@ -90,23 +98,47 @@ static bool lock_is_unsupported(int r)
 	return r == -EINVAL || r == -ENOLCK || r == -EOPNOTSUPP || r == -ENOSYS;
 }
 
-int blk_lock(int fd, bool writes, int locking, const char *filename,
-	     struct err *e)
+/* The file that is open already, again: a descriptor or -errno. */
+static int lock_open(const struct blk_file *f)
+{
+	AUTO_FD int fd =
+		open(f->filename, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat ours, other;
+
+	if (fd < 0 || fstat(fd, &other) || fstat(f->fd, &ours))
+		return -errno;
+	/* Somebody has put another file in its place. */
+	if (other.st_dev != ours.st_dev || other.st_ino != ours.st_ino)
+		return -ESTALE;
+	return take_fd(fd);
+}
+
+static int lock_try(struct blk_file *f)
+{
+	bool writes = !f->node.read_only;
+	int r;
+
+	f->lock_fd = lock_open(f);
+	r = f->lock_fd < 0 ? f->lock_fd : lock_take(f->lock_fd, writes);
+	return r ? r : lock_check(f->lock_fd, writes);
+}
+
+int blk_lock(struct blk_file *f, struct err *e)
 {
 	int r;
 
-	if (locking == OOA_OFF)
+	if (f->locking == OOA_OFF)
 		return 0;
-	r = lock_take(fd, writes);
-	if (!r)
-		r = lock_check(fd, writes);
-	if (r == -EBUSY || r == -EAGAIN || r == -EACCES)
+	r = lock_try(f);
+	if (r == -EBUSY || r == -EAGAIN)
 		return err_set(e, -EBUSY,
 			       "'%s' is in use by another process%s (end that "
 			       "process, or give locking=off if both may use "
 			       "it)",
-			       filename, writes ? "" : " that may write to it");
-	if (lock_is_unsupported(r) && locking == OOA_AUTO)
+			       f->filename,
+			       f->node.read_only ? " that may write to it"
+						 : "");
+	if (lock_is_unsupported(r) && f->locking == OOA_AUTO)
 		return 0;
-	return r ? err_set_errno(e, r, "cannot lock '%s'", filename) : 0;
+	return r ? err_set_errno(e, r, "cannot lock '%s'", f->filename) : 0;
 }

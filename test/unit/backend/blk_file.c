@@ -332,6 +332,47 @@ static void end(struct loop *l)
 	loop_free(l);
 }
 
+/* Uses the image until it is killed; says through fd when it does. */
+static void use_until_killed(struct loop *l, int fd)
+{
+	static unsigned char a[4096];
+	struct blk_node *n = bound(l, "locked", "");
+
+	if (rw(l, n, BLK_READ, 0, a, sizeof(a)) || write(fd, "", 1) != 1)
+		_exit(1);
+	for (;;)
+		pause();
+}
+
+/* A lock ends with its process, though the kernel takes the process's ring,
+ * and the files registered with it, apart some time later. */
+static void killed_user_leaves_no_lock(void **state)
+{
+	struct blk_node *n = NULL;
+	int status, fd[2];
+	char c;
+
+	loop_free(test_loop_plain(state)); /* or skip, not in the child */
+	make_file("locked", 4096);
+	for (int i = 0; i < 20; i++) {
+		pid_t pid;
+
+		assert_int_equal(pipe(fd), 0);
+		pid = fork();
+		assert_true(pid >= 0);
+		if (!pid)
+			use_until_killed(test_loop_plain(state), fd[1]);
+		close(fd[1]);
+		assert_int_equal(read(fd[0], &c, 1), 1);
+		close(fd[0]);
+		assert_int_equal(kill(pid, SIGKILL), 0);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		if (open_node(&n, "file", path_of("locked"), ""))
+			fail_msg("after %d: %s", i, err.text);
+		blk_graph_fini(&graph);
+	}
+}
+
 static void reads_and_writes(void **state)
 {
 	struct loop *l = test_loop_plain(state);
@@ -793,6 +834,7 @@ static const struct CMUnitTest tests[] = {
 	ROW(size_is_whole_sectors),
 	ROW(one_writer_at_a_time),
 	ROW(readers_share),
+	ON_BOTH_ENGINES(killed_user_leaves_no_lock),
 	ON_BOTH_ENGINES(reads_and_writes),
 	ON_BOTH_ENGINES(long_vectors),
 	ON_BOTH_ENGINES(reads_past_the_end_are_zeroes),
