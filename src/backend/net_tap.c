@@ -21,6 +21,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "backend/net.h"
@@ -42,6 +43,10 @@ _Static_assert(NET_CSUM == TUN_F_CSUM && NET_TSO4 == TUN_F_TSO4 &&
 #define TAP_QUEUES_MAX 16U
 #define TAP_HDR_BYTES  10 /* before the front end says otherwise */
 #define TUN_PATH       "/dev/net/tun"
+
+/* One second in all for a TAP that is in use. */
+#define TAP_BUSY_WAIT_NS 10000000L
+#define TAP_BUSY_TRIES	 100U
 
 /* What is under way at a port, in the order it was begun. */
 struct tap_port {
@@ -125,6 +130,20 @@ static int tap_set_iff(struct tap *t, int fd, bool multi)
 	return -errno;
 }
 
+/* A process that was killed holds its TAP until the kernel has taken its ring
+ * apart, some time after its parent was told: who starts it again waits. */
+static int tap_claim(struct tap *t, int fd)
+{
+	const struct timespec pause = {.tv_nsec = TAP_BUSY_WAIT_NS};
+	int r = tap_set_iff(t, fd, t->queues > 1);
+
+	for (unsigned i = 0; r == -EBUSY && i < TAP_BUSY_TRIES; i++) {
+		(void)nanosleep(&pause, NULL);
+		r = tap_set_iff(t, fd, t->queues > 1);
+	}
+	return r;
+}
+
 static int tap_open_queue(struct tap *t, struct err *e)
 {
 	AUTO_FD int fd = open(TUN_PATH, O_RDWR | O_CLOEXEC);
@@ -134,7 +153,7 @@ static int tap_open_queue(struct tap *t, struct err *e)
 		return err_set_errno(e, -errno,
 				     "cannot open " TUN_PATH
 				     " (modprobe tun, or more rights)");
-	r = tap_set_iff(t, fd, t->queues > 1);
+	r = tap_claim(t, fd);
 	if (r)
 		return tap_why(t, -r, e);
 	tap_add_port(t, take_fd(fd));

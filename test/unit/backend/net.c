@@ -11,10 +11,13 @@
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <json-c/json.h>
@@ -339,6 +342,40 @@ static void a_script_sees_the_name(void **state)
 	net_close(n);
 }
 
+/* Uses the TAP until it is killed; says through fd when it does. */
+static void use_until_killed(int fd)
+{
+	struct fixture f;
+
+	setup(&f, LOOP_URING);
+	if (write(fd, "", 1) != 1)
+		_exit(1);
+	for (;;)
+		pause();
+}
+
+static void killed_user_holds_it_briefly(void **state)
+{
+	int fd[2], status;
+	pid_t pid;
+	char c;
+
+	(void)state;
+	assert_int_equal(system("ip tuntap add vt0 mode tap"), 0);
+	assert_int_equal(pipe(fd), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid)
+		use_until_killed(fd[1]);
+	close(fd[1]);
+	assert_int_equal(read(fd[0], &c, 1), 1);
+	close(fd[0]);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	net_close(must_open("tap,id=n,ifname=vt0"));
+	assert_int_equal(system("ip tuntap del vt0 mode tap"), 0);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(packets_go_both_ways),
 	cmocka_unit_test(drain_returns_what_waits),
@@ -348,6 +385,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(takes_open_descriptors),
 	cmocka_unit_test(says_what_is_wrong),
 	cmocka_unit_test(a_script_sees_the_name),
+	cmocka_unit_test(killed_user_holds_it_briefly),
 };
 
 /* So that the host sends nothing of its own when a device comes up. */
