@@ -7,7 +7,7 @@
  * a number or one of the names below. Lines of one system call are
  * alternatives. '#' starts a comment line. The reason is mandatory.
  *
- * Usage: compile ROLE=FILE … >filters.c, in the order of enum jail_role
+ * Usage: compile ROLE=FILE[,FILE]… … >filters.c, in the order of enum jail_role
  */
 #include <errno.h>
 #include <linux/fs.h>
@@ -175,24 +175,36 @@ static void read_line(scmp_filter_ctx ctx, char *line)
 	add_rule(ctx, word, n);
 }
 
-static scmp_filter_ctx read_list(const char *path, uint32_t action)
+static void read_list(scmp_filter_ctx ctx, const char *path)
 {
-	scmp_filter_ctx ctx = seccomp_init(action);
 	FILE *f = fopen(path, "re");
 	char line[1024];
 
 	file_name = path;
 	line_number = 0;
-	if (!f || !ctx)
+	if (!f)
 		die("%s", strerror(errno));
-	/* A binary tree: entering the guest passes through here each time. */
-	if (seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2))
-		die("libseccomp cannot sort the filter");
 	while (fgets(line, sizeof(line), f)) {
 		line_number++;
 		read_line(ctx, line);
 	}
 	fclose(f);
+}
+
+static scmp_filter_ctx read_lists(const char *paths, uint32_t action)
+{
+	scmp_filter_ctx ctx = seccomp_init(action);
+	char *copy = strdup(paths), *save;
+
+	if (!ctx || !copy)
+		die("%s", strerror(errno));
+	/* A binary tree: entering the guest passes through here each time. */
+	if (seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2))
+		die("libseccomp cannot sort the filter");
+	for (char *p = strtok_r(copy, ",", &save); p;
+	     p = strtok_r(NULL, ",", &save))
+		read_list(ctx, p);
+	free(copy);
 	return ctx;
 }
 
@@ -217,10 +229,10 @@ static size_t print_code(const char *role, const char *kind, int fd)
 	return n;
 }
 
-static void compile(const char *role, const char *path, const char *kind,
+static void compile(const char *role, const char *paths, const char *kind,
 		    uint32_t action)
 {
-	scmp_filter_ctx ctx = read_list(path, action);
+	scmp_filter_ctx ctx = read_lists(paths, action);
 	FILE *tmp = tmpfile();
 	int r;
 
@@ -257,15 +269,15 @@ int main(int argc, char **argv)
 	       "#include <linux/filter.h>\n\n"
 	       "#include \"vmm/seccomp_filters.h\"\n");
 	for (int i = 1; i < argc; i++) {
-		char *role = strdup(argv[i]), *path = strchr(role, '=');
+		char *role = strdup(argv[i]), *paths = strchr(role, '=');
 
-		if (!path) {
-			fprintf(stderr, "usage: compile ROLE=FILE …\n");
+		if (!paths) {
+			fprintf(stderr, "usage: compile ROLE=FILE[,FILE]… …\n");
 			return 2;
 		}
-		*path++ = 0;
-		compile(role, path, "kill", SCMP_ACT_KILL_PROCESS);
-		compile(role, path, "log", SCMP_ACT_LOG);
+		*paths++ = 0;
+		compile(role, paths, "kill", SCMP_ACT_KILL_PROCESS);
+		compile(role, paths, "log", SCMP_ACT_LOG);
 		free(role);
 	}
 	print_table("seccomp_filters", "kill", argc - 1, argv + 1);

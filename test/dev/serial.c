@@ -85,10 +85,12 @@ struct rig {
 
 static void rig_init(struct rig *r)
 {
+	static char id[] = "c0";
+
 	platrig_init(&r->p);
 	memset(&r->c, 0, sizeof(r->c));
 	r->c.chr.driver = &fake_driver;
-	r->c.chr.id = (char[]){"c0"};
+	r->c.chr.id = id;
 	r->c.room = SIZE_MAX;
 	fakeboard_link(&r->p.f, "chardev", "c0", &r->c.chr);
 }

@@ -604,8 +604,10 @@ static void serves_tcp(void **state)
 	struct chardev *c =
 		must_open("socket", "host=127.0.0.1,port=0,"
 				    "server=on,wait=off,nodelay=on");
+	char address[128];
 
-	serve(l, c, connect_tcp, strdup(c->address));
+	(void)snprintf(address, sizeof(address), "%s", c->address);
+	serve(l, c, connect_tcp, address);
 	loop_free(l);
 }
 
