@@ -4,7 +4,7 @@
 # line here, its source is NAME.c.
 
 LOG_DRIVER = $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
-LOG_COMPILER = $(SHELL) $(top_srcdir)/test/lib/run-tap
+LOG_COMPILER = $(top_srcdir)/test/lib/run-tap
 dist_check_SCRIPTS += test/lib/run-tap
 AM_COLOR_TESTS = auto
 if TESTS_BUILT

@@ -156,7 +156,7 @@ static void acknowledgements(void **state)
 
 	(void)state;
 	if (kvm_host_kind(NULL) == KVM_KIND_PVM)
-		skip(); /* interpreted ring 0 */
+		test_skip("this KVM interprets ring 0");
 	p = payload_new(&c);
 	assert_int_equal(
 		kvm_route_msi(p->kvm, 4, MSI_ADDRESS, 0x51 | MSI_LEVEL), 0);

@@ -95,13 +95,14 @@ static void fetch_from_device(void **state)
 /* A code segment that is 64-bit and 32-bit at once cannot be entered. */
 static void invalid_state(void **state)
 {
-	struct payload *p = new_payload(SPIN, false, KVM_IRQCHIP_NONE);
+	struct payload *p;
 	struct kvm_sregs s;
 	struct payload_end end;
 
 	(void)state;
 	if (kvm_host_kind(NULL) == KVM_KIND_PVM)
-		skip(); /* no hardware that checks it */
+		test_skip("this KVM has no hardware to check the state");
+	p = new_payload(SPIN, false, KVM_IRQCHIP_NONE);
 	payload_load(p);
 	assert_int_equal(vcpu_ioctl(p->cpus[0], KVM_GET_SREGS, &s), 0);
 	s.cs.db = 1;

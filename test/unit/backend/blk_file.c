@@ -169,7 +169,7 @@ static void says_how_to_read_only(void **state)
 {
 	(void)state;
 	if (geteuid())
-		skip();
+		test_skip("only root can become another user");
 	make_file("protected", 512);
 	assert_int_equal(chmod(path_of("protected"), 0444), 0);
 	assert_int_equal(chmod(dir, 0755), 0);
@@ -647,8 +647,7 @@ static void direct_bounces(void **state)
 	blk_graph_init(&graph);
 	if (open_node(&n, "file", path_of("direct"), "cache.direct=on")) {
 		loop_free(l);
-		print_message("# skipped: %s\n", err.text);
-		skip();
+		test_skip("%s", err.text);
 	}
 	f = container_of(n, struct blk_file, node);
 	assert_true(f->io_align >= 512 && f->mem_align > 0);
@@ -687,8 +686,7 @@ static void bounce_buffers_are_shared(void **state)
 	blk_graph_init(&graph);
 	if (open_node(&n, "file", path_of("crowd"), "cache.direct=on")) {
 		loop_free(l);
-		print_message("# skipped: %s\n", err.text);
-		skip();
+		test_skip("%s", err.text);
 	}
 	assert_int_equal(blk_bind(n, l, NULL), 0);
 	ended = 0;
@@ -744,8 +742,7 @@ static struct blk_node *bound_device(struct loop *l, const char *more)
 
 	if (!loop_device(1 << 20)) {
 		loop_free(l);
-		print_message("# skipped: no loop device\n");
-		skip();
+		test_skip("no loop device");
 	}
 	blk_graph_init(&graph);
 	if (open_node(&n, "host_device", loop_path, more))

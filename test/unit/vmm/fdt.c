@@ -104,7 +104,7 @@ static void dtc_is_content(void **state)
 	if (system("dtc --version >/dev/null 2>&1")) {
 		unlink(path);
 		free(blob);
-		skip();
+		test_skip("dtc is not installed");
 	}
 	assert_int_equal(write(fd, blob, len), len);
 	/* A warning is an error here. */

@@ -148,7 +148,7 @@ static void dmidecode_reads_it(void **state)
 
 	if (system("dmidecode --version >/dev/null 2>&1")) {
 		unlink(path);
-		skip();
+		test_skip("dmidecode is not installed");
 	}
 	assert_int_equal(
 		smbios_build(&f->gm, &config, &where, 0x100000, &e), 0);
