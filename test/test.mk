@@ -157,7 +157,7 @@ TESTS += %D%/lint/completions %D%/lint/docs
 # The lab (doc/lab.md): nested KVM under QEMU's TCG.
 dist_noinst_SCRIPTS += %D%/lab/kernels %D%/lab/lab %D%/lab/mkinitrd \
 	%D%/lab/mkrootfs %D%/lab/selftest
-dist_noinst_DATA += %D%/lab/init %D%/lab/init.guest
+dist_noinst_DATA += %D%/lab/cache.sh %D%/lab/init %D%/lab/init.guest
 
 # Costs against QEMU's, in the lab.
 dist_noinst_SCRIPTS += %D%/bench/boot %D%/bench/boot.lab
@@ -168,8 +168,11 @@ bench: vireo
 
 # End-to-end tests: Linux under vireo, in the lab where this host cannot.
 dist_noinst_SCRIPTS += %D%/tap-run %D%/e2e/run %D%/e2e/boot.sh \
-	%D%/e2e/disk.sh %D%/e2e/net.sh %D%/e2e/errors.sh %D%/e2e/guest-init
+	%D%/e2e/disk.sh %D%/e2e/net.sh %D%/e2e/errors.sh %D%/e2e/guest-init \
+	%D%/e2e/host %D%/e2e/smoke.sh
 dist_noinst_DATA += %D%/e2e/lib.sh
+dist_check_SCRIPTS += %D%/e2e/program
+TESTS += %D%/e2e/program
 
 # For guests: no libraries there.
 noinst_PROGRAMS += %D%/e2e/outb
@@ -190,5 +193,10 @@ check-lab: all $(check_PROGRAMS)
 		$(in_lab)/test/kvm/cpu $(in_lab)/test/kvm/io \
 		$(in_lab)/test/kvm/irq $(in_lab)/test/kvm/run \
 		$(e2e):boot.sh:-m:6144 $(e2e):disk.sh:-s:2 $(e2e):net.sh:-s:2 \
-		$(e2e):errors.sh
-.PHONY: check-lab bench fuzz check-fuzz
+		$(e2e):errors.sh $(srcdir)/%D%/e2e/host
+
+# A program whose tests are not all run again: the static one's cannot be built.
+check-static: all
+	VIREO=./vireo $(srcdir)/%D%/tap-run \
+		$(srcdir)/%D%/e2e/program:static $(e2e):smoke.sh
+.PHONY: check-lab check-static bench fuzz check-fuzz

@@ -27,7 +27,11 @@ ok "the cloud kernel boots and powers off" ended 0
 ok "one CPU by default" is cpus 1
 ok "kvmclock keeps time" is clock kvm-clock
 first_text=$(said text)
-boot hello
+# One of some 500 places: the same one three times running is no chance.
+for _ in 1 2; do
+	boot hello
+	[ "$(said text)" = "$first_text" ] || break
+done
 ok "kaslr: another address at another boot" \
 	test "$(said text)" != "$first_text"
 boot hello -M microvm,kaslr=off
@@ -44,8 +48,9 @@ boot hello -M microvm,kernel-irqchip=on
 ok "the kernel's own IOAPIC" ended 0
 
 # Debian's kernel needs more than 64 MiB for itself; it says what it has.
-LIMIT=20 boot hello -m 64 -append "console=ttyS0 panic=-1" -no-reboot
-ok "64 MiB of memory" grep -q 'Memory: .*K/65[0-9]*K available' "$TMP/out"
+start hello -m 64 -append "console=ttyS0 panic=-1" -no-reboot
+ok "64 MiB of memory" await 'Memory: .*K/65[0-9]*K available'
+stop KILL
 for m in 128 1024 2048 3072 3584 4096 5120 16384; do
 	boot hello -m $m
 	ok "$m MiB of memory" mem_is $m
@@ -60,21 +65,13 @@ ok "a panic with -no-reboot ends it" test $status = 0
 boot panic -device pvpanic -action panic=exit-failure
 ok "pvpanic with panic=exit-failure ends it with status 1" test $status = 1
 
-guest_options sleep
-"$VIREO" "${options[@]}" -smp 2 -pidfile "$TMP/pid" >"$TMP/out" 2>"$TMP/err" \
-	</dev/null &
-pid=$!
-for _ in $(seq 300); do
-	grep -q sleeping "$TMP/out" && break
-	sleep 0.1
-done
+start sleep -smp 2 -pidfile "$TMP/pid"
+ok "a guest sleeps" await sleeping=yes
 ok "the pid file has the pid" test "$(cat "$TMP/pid")" = $pid
 ok "every thread is confined by seccomp" seccomp_on_all_threads $pid
 ok "the pid file is locked" fails "is held by another process" \
 	"${options[@]}" -pidfile "$TMP/pid"
-kill -TERM $pid
-wait $pid
-status=$?
+stop TERM
 ok "SIGTERM ends it with status 0" test $status = 0
 
 finish

@@ -37,6 +37,9 @@ finish() {
 	[ $failed = 0 ]
 }
 
+# Seconds that end a hang: no test waits that long on any machine that works.
+hang=900
+
 # The options of a guest that runs test NAME: what issue 2's command has.
 guest_options() {
 	local name=$1
@@ -46,16 +49,51 @@ guest_options() {
 		-serial stdio)
 }
 
-# boot NAME OPTION…: runs the guest to its end, at most 120 s; $TMP/out has the
-# console, $status the exit status. Later options override earlier ones.
+# What the guest has printed so far, in $TMP/out.
+read_console() {
+	tr -d '\r' <"$TMP/raw" >"$TMP/out"
+}
+
+# boot NAME OPTION…: runs the guest to its end; $TMP/out has the console,
+# $status the exit status. Later options override earlier ones.
 boot() {
 	local name=$1
 	shift
 	guest_options "$name"
 	status=0
-	timeout -k 5 "${LIMIT:-120}" "$VIREO" "${options[@]}" "$@" \
+	timeout -k 5 $hang "$VIREO" "${options[@]}" "$@" \
 		>"$TMP/raw" 2>"$TMP/err" </dev/null || status=$?
-	tr -d '\r' <"$TMP/raw" >"$TMP/out"
+	read_console
+}
+
+# start NAME OPTION…: runs the guest in the background, as process $pid.
+start() {
+	local name=$1
+	shift
+	guest_options "$name"
+	status=running
+	: >"$TMP/raw"
+	"$VIREO" "${options[@]}" "$@" >"$TMP/raw" 2>"$TMP/err" </dev/null &
+	pid=$!
+}
+
+# await REGEX: the guest prints it; not so if it ends first.
+await() {
+	local end=$((SECONDS + hang))
+	while ! grep -q -- "$1" "$TMP/raw" && [ $SECONDS -lt $end ] &&
+		kill -0 "$pid" 2>/dev/null; do
+		sleep 0.1
+	done
+	read_console
+	grep -q -- "$1" "$TMP/out"
+}
+
+# stop SIGNAL: ends what start began.
+stop() {
+	kill -s "$1" "$pid"
+	wait "$pid" 2>/dev/null
+	status=$?
+	read_console
 }
 
 # said KEY: the value that the guest printed.
@@ -78,7 +116,7 @@ fails() {
 	local text=$1
 	shift
 	status=0
-	timeout -k 5 60 "$VIREO" "$@" >"$TMP/out" 2>"$TMP/err" </dev/null ||
+	timeout -k 5 $hang "$VIREO" "$@" >"$TMP/out" 2>"$TMP/err" </dev/null ||
 		status=$?
 	[ $status = 1 ] && [ "$(wc -l <"$TMP/err")" = 1 ] &&
 		grep -qF -- "$text" "$TMP/err"

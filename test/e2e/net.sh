@@ -6,7 +6,7 @@ set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 TMP=$(mktemp -d)
 peers=()
-trap 'kill "${peers[@]}" 2>/dev/null; rm -rf "$TMP"' EXIT
+trap 'end_peers; rm -rf "$TMP"' EXIT
 
 head -c $((10 * 1024 * 1024)) /dev/urandom >"$TMP/data"
 sum=$(sha256sum <"$TMP/data" | cut -c-64)
@@ -17,11 +17,16 @@ mkfifo "$TMP/open"
 serve() {
 	busybox nc -l -p 7001 <"$TMP/data" >/dev/null &
 	peers=($!)
-	sleep 1000 >"$TMP/open" &
+	sleep infinity >"$TMP/open" &
 	peers+=($!)
 	busybox nc -l -p 7002 <"$TMP/open" >"$TMP/back" &
-	receiver=$!
-	peers+=($receiver)
+	peers+=($!)
+}
+
+end_peers() {
+	[ ${#peers[@]} = 0 ] || kill "${peers[@]}" 2>/dev/null
+	wait "${peers[@]}" 2>/dev/null
+	peers=()
 }
 
 transfer() {
@@ -34,13 +39,12 @@ transfer() {
 	boot net -smp 2 -netdev \
 		"tap,id=n0,ifname=tap0,script=no,downscript=no$NETDEV" \
 		-device "virtio-net-device,netdev=n0$1"
-	wait "$receiver" 2>/dev/null
+	end_peers # the guest has seen the end of both transfers, or never will
 	ok "$name: the guest ran to its end" ended 0
 	ok "$name: ping" is ping ok
 	ok "$name: 10 MiB to the guest" is down "$sum"
 	ok "$name: and back" \
 		test "$(sha256sum <"$TMP/back" | cut -c-64)" = "$sum"
-	kill "${peers[@]}" 2>/dev/null
 	ip link del tap0
 }
 
