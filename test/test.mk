@@ -148,6 +148,8 @@ tree_checks = %D%/lint/dist %D%/lint/globals %D%/lint/headers \
 dist_check_SCRIPTS += $(tree_checks)
 dist_noinst_DATA += %D%/lint/globals.txt %D%/lint/lib.sh
 TESTS += $(tree_checks)
+dist_check_SCRIPTS += %D%/lint/scripts
+TESTS += %D%/lint/scripts
 .PHONY: print-distfiles
 print-distfiles:
 	@printf '%s\n' $(DISTFILES)
@@ -168,9 +170,11 @@ bench: vireo
 
 # End-to-end tests: Linux under vireo, in the lab where this host cannot.
 dist_noinst_SCRIPTS += %D%/tap-run %D%/e2e/run %D%/e2e/boot.sh \
-	%D%/e2e/disk.sh %D%/e2e/net.sh %D%/e2e/errors.sh %D%/e2e/guest-init \
-	%D%/e2e/host %D%/e2e/smoke.sh
+	%D%/e2e/disk.sh %D%/e2e/net.sh %D%/e2e/errors.sh %D%/e2e/guest-init
 dist_noinst_DATA += %D%/e2e/lib.sh
+dist_noinst_SCRIPTS += %D%/e2e/host %D%/e2e/smoke.sh
+
+# The program without a guest.
 dist_check_SCRIPTS += %D%/e2e/program
 TESTS += %D%/e2e/program
 
@@ -190,13 +194,15 @@ in_lab = $(srcdir)/%D%/lab/lab:--:$(abs_builddir)
 
 check-lab: all $(check_PROGRAMS)
 	VIREO=./vireo $(srcdir)/%D%/tap-run $(srcdir)/%D%/lab/selftest \
+		$(srcdir)/%D%/e2e/host \
 		$(in_lab)/test/kvm/cpu $(in_lab)/test/kvm/io \
 		$(in_lab)/test/kvm/irq $(in_lab)/test/kvm/run \
 		$(e2e):boot.sh:-m:6144 $(e2e):disk.sh:-s:2 $(e2e):net.sh:-s:2 \
-		$(e2e):errors.sh $(srcdir)/%D%/e2e/host
+		$(e2e):errors.sh
+.PHONY: check-lab bench fuzz check-fuzz
 
-# A program whose tests are not all run again: the static one's cannot be built.
+# cmocka has no static library: what needs none, and one boot.
 check-static: all
 	VIREO=./vireo $(srcdir)/%D%/tap-run \
 		$(srcdir)/%D%/e2e/program:static $(e2e):smoke.sh
-.PHONY: check-lab check-static bench fuzz check-fuzz
+.PHONY: check-static

@@ -108,7 +108,7 @@ is() {
 
 # ended STATUS: the guest ran to its end and vireo exited so.
 ended() {
-	[ "$status" = "$1" ] && is done yes
+	[ "$status" = "$1" ] && is "done" yes
 }
 
 # fails TEXT OPTION…: vireo ends with status 1 and one line that has TEXT.

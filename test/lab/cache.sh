@@ -4,7 +4,7 @@
 
 # is_ours DIR: it is there, or can be made, and can be written to.
 is_ours() {
-	mkdir -p -m 700 "$1" 2>/dev/null && [[ -w $1 && -O $1 && ! -L $1 ]]
+	mkdir -p "$1" 2>/dev/null && [[ -w $1 && -O $1 && ! -L $1 ]]
 }
 
 # Where the home cannot be written to, a directory beside the other temporary
