@@ -85,7 +85,7 @@ struct vcpu {
 	struct kvm_run *run;
 	struct exit_counts counts;
 	char report[VCPU_REPORT_MAX]; /* its thread's */
-	struct err start_err;         /* its thread's until has_started */
+	struct err start_err;         /* its thread's until is_idle, has_ended */
 
 	pthread_t thread;
 	bool has_thread;        /* main's */
@@ -93,7 +93,6 @@ struct vcpu {
 	pthread_cond_t wake;    /* its thread waits: something is wanted */
 	pthread_cond_t changed; /* others wait: it did something */
 	bool wants_run, wants_stop;
-	bool has_started; /* thread_start returned */
 	bool is_idle;     /* the thread waits, outside guest and callbacks */
 	bool has_ended;   /* the thread has no more to do with the vCPU */
 	bool is_halted;   /* HLT that nothing can end */

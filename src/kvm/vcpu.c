@@ -148,11 +148,7 @@ static int vcpu_begin(struct vcpu *v)
 	if (v->ops->thread_start)
 		r = v->ops->thread_start(v->ops->opaque, v->index,
 					 &v->start_err);
-	pthread_mutex_lock(&v->lock);
-	v->has_started = true;
 	v->start_err.code = r;
-	pthread_cond_broadcast(&v->changed);
-	pthread_mutex_unlock(&v->lock);
 	return r;
 }
 
@@ -220,7 +216,7 @@ int vcpu_start(struct vcpu *v, struct err *e)
 
 	if (v->has_thread)
 		return err_set(e, -EBUSY, "vCPU %u runs already", v->index);
-	v->has_started = v->has_ended = v->is_idle = false;
+	v->has_ended = v->is_idle = false;
 	v->wants_run = v->wants_stop = false;
 	v->start_err = (struct err){0};
 	r = vcpu_create_thread(v);
@@ -229,7 +225,8 @@ int vcpu_start(struct vcpu *v, struct err *e)
 				     v->index);
 	pthread_mutex_lock(&v->lock);
 	v->has_thread = true;
-	while (!v->has_started)
+	/* At the gate, so that it may be reset at once; or it failed. */
+	while (!v->is_idle && !v->has_ended)
 		pthread_cond_wait(&v->changed, &v->lock);
 	r = v->start_err.code;
 	pthread_mutex_unlock(&v->lock);
