@@ -10,9 +10,10 @@
  * Usage: compile ROLE=FILE[,FILE]… … >filters.c, in the order of enum jail_role
  */
 #include <errno.h>
-#include <linux/fs.h>
+#include <fcntl.h>
 #include <linux/kvm.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -20,7 +21,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #define ARGS_MAX  6
@@ -63,22 +63,18 @@ static const struct {
 	NAME(KVM_SET_GSI_ROUTING),
 	NAME(TCGETS),
 	NAME(TCSETS),
-	NAME(TCSETSW),
-	NAME(TCSETSF),
-	NAME(TIOCGWINSZ),
-	NAME(TIOCGPTN),
-	NAME(BLKDISCARD),
-	NAME(BLKZEROOUT),
-	NAME(PROT_NONE),
+	NAME(TIOCGPGRP),
+	NAME(F_GETFL),
+	NAME(F_SETFL),
+	NAME(F_OFD_SETLK),
+	NAME(SIGBUS),
+	NAME(SIGTSTP),
 	NAME(PROT_READ),
 	NAME(PROT_WRITE),
-	NAME(PR_SET_NAME),
 #undef NAME
 	{"TUNSETOFFLOAD", 0x400454d0},
 	{"TUNSETVNETHDRSZ", 0x400454d8},
 	{"TUNSETQUEUE", 0x400454d9},
-	{"FIONREAD", 0x541b},
-	{"FIONBIO", 0x5421},
 };
 
 static const char *file_name;
