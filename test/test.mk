@@ -20,7 +20,8 @@ dist_noinst_DATA += test/lib/test.h test/lib/command_line.h test/fuzz/fuzz.h \
 if TESTS_BUILT
 # What tests share.
 check_LIBRARIES = libtest.a
-libtest_a_SOURCES = test/lib/fakeboard.c test/lib/fakeboard.h \
+libtest_a_SOURCES = test/lib/child.c test/lib/child.h \
+	test/lib/fakeboard.c test/lib/fakeboard.h \
 	test/lib/kernel.c test/lib/kernel.h \
 	test/lib/nullback.c test/lib/nullback.h \
 	test/lib/payload.c test/lib/payload.h test/lib/payload_abi.h \
@@ -91,12 +92,17 @@ kvm_tests += test/kvm/io
 kvm_tests += test/kvm/irq
 kvm_tests += test/kvm/run
 
+# vireo itself, as a process, with a small guest on the host's KVM.
+process_tests =
+process_tests += test/process/daemon
+process_tests += test/process/ends
+
 # Its allocations fail when told to.
 test_dev_table_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc \
 	-Wl,--wrap=realloc,--wrap=strdup,--wrap=eventfd
 
-check_PROGRAMS += $(unit_tests) $(device_tests) $(kvm_tests)
-TESTS += $(unit_tests) $(device_tests) $(kvm_tests)
+check_PROGRAMS += $(unit_tests) $(device_tests) $(kvm_tests) $(process_tests)
+TESTS += $(unit_tests) $(device_tests) $(kvm_tests) $(process_tests)
 endif
 
 include test/guest/guest.mk

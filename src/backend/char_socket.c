@@ -37,7 +37,6 @@ struct char_socket {
 	char *path, *host, *port, *given_fd;
 	bool server, wait, nodelay;
 	int listen_fd; /* -1: a client */
-	bool owns_path;
 	struct loop_fd listener;
 };
 
@@ -235,7 +234,11 @@ static int socket_listen(struct char_socket *s, const struct where *w,
 	r = socket_bind(s, s->listen_fd, w);
 	if (r)
 		return err_set_errno(e, r, "cannot bind the socket");
-	s->owns_path = s->path != NULL;
+	if (s->path) {
+		s->fd.chr.leftover = strdup(s->path);
+		if (!s->fd.chr.leftover)
+			return err_set(e, -ENOMEM, "no memory for a socket");
+	}
 	if (listen(s->listen_fd, 1))
 		return err_set_errno(e, -errno, "cannot listen");
 	return socket_find_port(s, w, e);
@@ -415,8 +418,6 @@ static void socket_close(struct chardev *c)
 
 	if (s->listen_fd >= 0)
 		close(s->listen_fd);
-	if (s->owns_path)
-		(void)unlink(s->path); /* where the jail still has it */
 	char_fd_fini(&s->fd);
 }
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/json.h"
@@ -204,6 +205,9 @@ void char_close(struct chardev *c)
 	if (c->is_open)
 		c->driver->close(c);
 	props_fini(c->driver->props, c);
+	if (c->leftover)
+		(void)unlink(c->leftover);
+	free(c->leftover);
 	free(c->address);
 	free(c->id);
 	free(c);

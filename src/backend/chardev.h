@@ -73,6 +73,8 @@ struct chardev {
 	bool is_open; /* the driver's open() was called */
 	/* Where a peer connects, for vmm to tell ("/dev/pts/3"), or NULL. */
 	char *address;
+	/* A file that close() removes, unless somebody took that over. */
+	char *leftover;
 	uint16_t cols, rows; /* of the terminal behind it; 0: none */
 	struct list link;
 };

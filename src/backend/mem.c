@@ -64,6 +64,9 @@ static int check_size(const struct memory_backend *m, struct err *e)
 /* What the user asked for beyond the bytes; the host may lack KSM. */
 static int advise(struct memory_backend *m, struct err *e)
 {
+	/* A forked child (vmm/sweeper.c) has no use for it; a refusal costs
+	 * only time. */
+	(void)madvise(m->host, m->bytes, MADV_DONTFORK);
 	if (m->merge && madvise(m->host, m->bytes, MADV_MERGEABLE))
 		return err_set_errno(e, -errno, "merge=on");
 	if (!m->dump && madvise(m->host, m->bytes, MADV_DONTDUMP))

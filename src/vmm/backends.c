@@ -7,12 +7,14 @@
  */
 #include <errno.h>
 #include <json-c/json.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "backend/chardev.h"
 #include "backend/net.h"
 #include "backend/object.h"
 #include "vmm/config.h"
+#include "vmm/sweeper.h"
 #include "vmm/vm.h"
 
 static struct object *object_find(struct backends *b, const char *id)
@@ -161,6 +163,24 @@ void backends_close(struct backends *b)
 		list_remove(&o->link);
 		object_free(o);
 	}
+}
+
+int backends_sweep(struct backends *b, struct sweeper *s, struct err *e)
+{
+	struct chardev *c;
+
+	list_for_each(c, &b->chardevs, link) {
+		int r;
+
+		if (!c->leftover)
+			continue;
+		r = sweeper_add(s, c->leftover, false, e);
+		if (r)
+			return err_prefix(e, "chardev '%s': ", c->id), r;
+		free(c->leftover);
+		c->leftover = NULL;
+	}
+	return 0;
 }
 
 static void *resolve_object(struct backends *b, const char *kind,

@@ -16,39 +16,58 @@
 
 #define STATUS_ERROR 1
 
+static int run_vm(struct process *p, struct vm *vm, int *status, struct err *e)
+{
+	int r = process_settle(p, vm, e);
+
+	if (!r)
+		r = vm_start(vm, e);
+	if (!r)
+		r = process_ready(p, e);
+	return r ? r : vm_run(vm, status, e);
+}
+
 static int run_machine(struct vm_config *c, struct err *e, int *status)
 {
 	struct process process = {0};
-	struct vm *vm;
+	struct vm *vm = NULL;
 	int r = process_begin(&process, c, e);
 
-	if (!r) {
+	if (!r)
 		r = vm_new(c, &vm, e);
-		if (!r)
-			r = process_ready(&process, e);
-		else
-			vm = NULL;
-		if (!r)
-			r = vm_run(vm, status, e);
-		vm_free(vm);
-	}
+	if (!r)
+		r = run_vm(&process, vm, status, e);
+	vm_free(vm);
 	process_end(&process);
+	return r;
+}
+
+static int run_options(int argc, char **argv, int *status, struct err *e)
+{
+	struct vm_config c = {0};
+	enum config_outcome outcome;
+	int r = config_parse(&c, argc, argv, &outcome, e);
+
+	if (!r && outcome == CONFIG_RUN)
+		r = run_machine(&c, e, status);
+	else if (!r)
+		r = process_flush_stdout(e);
+	config_fini(&c);
 	return r;
 }
 
 int main(int argc, char **argv)
 {
-	struct vm_config c = {0};
 	struct err e = {0};
-	enum config_outcome outcome;
 	int status = 0, r;
 
-	if (argc > 1 && !strcmp(argv[1], "doctor"))
-		return doctor_run(stdout);
-	r = config_parse(&c, argc, argv, &outcome, &e);
-	if (!r && outcome == CONFIG_RUN)
-		r = run_machine(&c, &e, &status);
-	config_fini(&c);
+	process_open_std();
+	if (argc > 1 && !strcmp(argv[1], "doctor")) {
+		status = doctor_run(stdout);
+		r = process_flush_stdout(&e);
+	} else {
+		r = run_options(argc, argv, &status, &e);
+	}
 	if (r) {
 		fprintf(stderr, "vireo: %s\n", e.text);
 		return STATUS_ERROR;

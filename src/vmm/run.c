@@ -225,6 +225,29 @@ static void run_retry(struct loop_timer *t)
 	run_requests(container_of(run, struct vm, run));
 }
 
+/* The signals that end the VM in good order. */
+static const struct {
+	int number;
+	const char *name;
+} end_signals[] = {
+	{SIGTERM, "SIGTERM"},
+	{SIGINT, "SIGINT"},
+	{SIGHUP, "SIGHUP"},
+};
+
+static void log_signal(const struct signalfd_siginfo *info)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(end_signals); i++) {
+		if (end_signals[i].number != (int)info->ssi_signo)
+			continue;
+		if (info->ssi_code == SI_USER && info->ssi_pid)
+			log_warn("ended by %s from process %u",
+				 end_signals[i].name, info->ssi_pid);
+		else
+			log_warn("ended by %s", end_signals[i].name);
+	}
+}
+
 static void run_signal(struct loop_fd *f, unsigned events)
 {
 	struct run *run = container_of(f, struct run, signals);
@@ -232,21 +255,31 @@ static void run_signal(struct loop_fd *f, unsigned events)
 	struct signalfd_siginfo info;
 
 	(void)events;
-	if (read(f->fd, &info, sizeof(info)) != sizeof(info))
+	if (read(f->fd, &info, sizeof(info)) != sizeof(info) ||
+	    run->state == RUN_ENDED)
 		return;
-	if (run->state != RUN_ENDED)
-		run_end(vm, 0);
+	log_signal(&info);
+	run_end(vm, 0);
 }
 
-/* SIGTERM, SIGINT and SIGHUP end the VM in good order. */
+/* Who started us with SIGHUP ignored (nohup) wants it to stay so; a blocked
+ * one would come nevertheless. */
+static bool is_wanted(int signo)
+{
+	struct sigaction old;
+
+	return signo != SIGHUP || sigaction(signo, NULL, &old) ||
+	       old.sa_handler != SIG_IGN;
+}
+
 static int take_signals(struct vm *vm, struct err *e)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
+	for (size_t i = 0; i < ARRAY_SIZE(end_signals); i++)
+		if (is_wanted(end_signals[i].number))
+			sigaddset(&set, end_signals[i].number);
 	pthread_sigmask(SIG_BLOCK, &set, &vm->run.old_mask);
 	vm->run.signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (vm->run.signal_fd < 0)
@@ -265,6 +298,15 @@ int run_init(struct vm *vm, struct err *e)
 	return take_signals(vm, e);
 }
 
+/* An impatient user's second Ctrl-C is not to kill what is at its end. */
+static void drain_signals(struct vm *vm)
+{
+	struct signalfd_siginfo info;
+
+	while (read(vm->run.signal_fd, &info, sizeof(info)) > 0)
+		;
+}
+
 void run_fini(struct vm *vm)
 {
 	if (!vm->run.task.run)
@@ -272,6 +314,7 @@ void run_fini(struct vm *vm)
 	loop_task_cancel(vm->loop, &vm->run.task);
 	loop_timer_cancel(&vm->run.retry);
 	loop_fd_del(&vm->run.signals);
+	drain_signals(vm);
 	if (vm->run.signal_fd >= 0)
 		close(vm->run.signal_fd);
 	pthread_sigmask(SIG_SETMASK, &vm->run.old_mask, NULL);

@@ -146,11 +146,13 @@ static int enter_jail(struct vm *vm, struct err *e)
 	return jail_enter_thread(vm->config, JAIL_ROLE_MAIN, e);
 }
 
-/* In this order; each stage finds what the ones before have made. */
-static const struct {
+struct stage {
 	const char *name; /* for -d time */
 	int (*run)(struct vm *vm, struct err *e);
-} stages[] = {
+};
+
+/* In this order; each stage finds what the ones before have made. */
+static const struct stage build_stages[] = {
 	{"signals", run_init},
 	{"spaces", make_spaces},
 	{"machine", make_machine},
@@ -159,10 +161,28 @@ static const struct {
 	{"-device", add_device_options},
 	{"vCPUs", make_cpus},
 	{"kernel", load_guest},
+};
+
+static const struct stage start_stages[] = {
 	{"vCPU threads", vm_cpus_start},
 	{"ring restrictions", seal_loop},
 	{"jail", enter_jail},
 };
+
+static int run_stages(struct vm *vm, const struct stage *stages, size_t n,
+		      struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (r || vm->run.state == RUN_ENDED)
+			break;
+		r = stages[i].run(vm, e);
+		log_on(LOG_TIME, "%" PRIu64 " ns: %s", loop_now(vm->loop),
+		       stages[i].name);
+	}
+	return r;
+}
 
 static int build(struct vm *vm, struct err *e)
 {
@@ -172,14 +192,9 @@ static int build(struct vm *vm, struct err *e)
 		return r;
 	log_on(LOG_TIME, "%" PRIu64 " ns: event loop", loop_now(vm->loop));
 	r = backends_open(&vm->backends, vm->config, e);
-	for (unsigned i = 0; i < ARRAY_SIZE(stages); i++) {
-		if (r || vm->run.state == RUN_ENDED)
-			break;
-		r = stages[i].run(vm, e);
-		log_on(LOG_TIME, "%" PRIu64 " ns: %s", loop_now(vm->loop),
-		       stages[i].name);
-	}
-	return r;
+	if (r)
+		return r;
+	return run_stages(vm, build_stages, ARRAY_SIZE(build_stages), e);
 }
 
 int vm_new(const struct vm_config *c, struct vm **ret, struct err *e)
@@ -197,6 +212,16 @@ int vm_new(const struct vm_config *c, struct vm **ret, struct err *e)
 	}
 	*ret = vm;
 	return 0;
+}
+
+int vm_start(struct vm *vm, struct err *e)
+{
+	return run_stages(vm, start_stages, ARRAY_SIZE(start_stages), e);
+}
+
+int vm_sweep(struct vm *vm, struct sweeper *s, struct err *e)
+{
+	return backends_sweep(&vm->backends, s, e);
 }
 
 void vm_free(struct vm *vm)

@@ -22,6 +22,7 @@
 #include "kvm/vcpu.h"
 
 struct machine;
+struct sweeper;
 struct vm_config;
 
 /* Back ends by kind and id; every list is in order of the command line. */
@@ -36,6 +37,8 @@ struct backends {
 int backends_open(struct backends *b, const struct vm_config *c,
 		  struct err *e);
 void backends_close(struct backends *b); /* no front end is left on them */
+/* The files that they would remove at the end, but cannot in the jail. */
+int backends_sweep(struct backends *b, struct sweeper *s, struct err *e);
 
 /* A prop_resolver over a struct backends. */
 void *backends_resolve(void *opaque, const char *kind, const char *id,
@@ -87,10 +90,16 @@ struct vm {
 	struct run run;
 };
 
-/* Builds all of it, up to vCPU threads that wait. The configuration outlives
- * the VM. On failure *ret is untouched. */
+/* Builds all of it, and opens every file. The configuration outlives the VM.
+ * On failure *ret is untouched. */
 int vm_new(const struct vm_config *c, struct vm **ret, struct err *e);
 void vm_free(struct vm *vm);
+
+/* Hands over what the VM leaves in the file system, once, before it starts. */
+int vm_sweep(struct vm *vm, struct sweeper *s, struct err *e);
+
+/* Makes the threads, which wait, and enters the jail. */
+int vm_start(struct vm *vm, struct err *e);
 
 /* Runs until the guest or a signal ends it: 0 with *ret_status set to the exit
  * status of the process, or -errno. */

@@ -41,6 +41,7 @@ libvireo_a_SOURCES += \
 	%D%/serial.c \
 	%D%/smbios.c \
 	%D%/smbios_option.c \
+	%D%/sweeper.c %D%/sweeper.h \
 	%D%/tables.h \
 	%D%/vm.c %D%/vm.h \
 	%D%/vm_cpu.c \

@@ -10,6 +10,7 @@ payloads += test/guest/fault
 payloads += test/guest/io
 payloads += test/guest/irq
 payloads += test/guest/smp
+payloads += test/guest/talk
 
 GUEST_CFLAGS = -std=gnu11 $(WARN_CFLAGS) -O2 -ffreestanding -fno-pic -fno-pie \
 	-mgeneral-regs-only -mno-red-zone -fno-stack-protector \

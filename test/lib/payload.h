@@ -73,14 +73,15 @@ void payload_pass(struct payload *p);
 /* A word of the mailbox. */
 _Atomic uint64_t *payload_mailbox(struct payload *p, unsigned i);
 
-/* As TEST_MAIN, for tests that need KVM. */
-#define TEST_MAIN_KVM(tests)                                                   \
+/* As TEST_MAIN, for tests that need KVM; with a set-up of the group. */
+#define TEST_MAIN_KVM_WITH(tests, set_up, tear_down)                           \
 	int main(void)                                                         \
 	{                                                                      \
 		payload_need_kvm();                                            \
 		cmocka_set_message_output(CM_OUTPUT_TAP);                      \
-		return cmocka_run_group_tests_name(__FILE__, tests, NULL,      \
-						   NULL)                       \
+		return cmocka_run_group_tests_name(__FILE__, tests, set_up,    \
+						   tear_down)                  \
 			       ? 1                                             \
 			       : 0;                                            \
 	}
+#define TEST_MAIN_KVM(tests) TEST_MAIN_KVM_WITH(tests, NULL, NULL)
