@@ -96,6 +96,7 @@ kvm_tests += test/kvm/run
 process_tests =
 process_tests += test/process/daemon
 process_tests += test/process/ends
+process_tests += test/process/terminal
 
 # Its allocations fail when told to.
 test_dev_table_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc \

@@ -18,4 +18,5 @@ libvireo_a_SOURCES += \
 	%D%/net.c %D%/net.h \
 	%D%/net_tap.c \
 	%D%/object.c %D%/object.h \
-	%D%/rng.c
+	%D%/rng.c \
+	%D%/terminal.c %D%/terminal.h

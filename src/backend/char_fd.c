@@ -263,11 +263,14 @@ static void char_fd_hang_up(struct char_fd *f)
 static size_t char_fd_room(struct char_fd *f)
 {
 	struct char_user *u = f->chr.user;
-	size_t room = u->can_receive(u);
+	bool may_read = !f->may_read || f->may_read(f);
+	size_t room = may_read ? u->can_receive(u) : 0;
 
 	if (room)
 		return MIN(room, READ_MAX);
 	atomic_store(&f->is_paused, true);
+	if (!may_read)
+		return 0;
 	/* Room that came before we said that we wait was not announced. */
 	room = u->can_receive(u);
 	if (room)

@@ -26,6 +26,9 @@ struct char_fd {
 	/* The peer went away, or the end of input; on the loop. NULL: stop
 	 * reading, and say CHAR_CLOSED. */
 	void (*hung_up)(struct char_fd *f);
+	/* May input be read now? If not, the driver says char_fd_accept() when
+	 * it may. NULL: always. */
+	bool (*may_read)(struct char_fd *f);
 
 	/* Its own, from here. */
 	bool is_inited;

@@ -7,10 +7,10 @@
  * another process truncates raises SIGBUS at the next access. The handler puts
  * a page of zeros there, so that the reader runs on and sees bytes that are
  * not a kernel, and filemap_is_whole() tells. It acts on the calling thread's
- * mapping alone; any other SIGBUS ends the process as it would have.
+ * mapping alone; any other SIGBUS goes to the handler that was there before.
  *
  * Threads: main.
- * Syscalls: main: fstat pread64 mmap munmap madvise rt_sigaction
+ * Syscalls: main: fstat pread64 mmap munmap madvise; any: rt_sigaction
  */
 #include "vmm/filemap.h"
 
@@ -37,6 +37,7 @@ static _Thread_local struct {
 } filemap_guard;
 
 static pthread_once_t filemap_guard_once = PTHREAD_ONCE_INIT;
+static struct sigaction filemap_guard_old;
 
 int boot_file_init(struct boot_file *f, int fd, struct err *e)
 {
@@ -91,8 +92,10 @@ static void filemap_sigbus(int sig, siginfo_t *info, void *context)
 		errno = saved;
 		return;
 	}
-	/* Not ours: the access is repeated, and is fatal. */
-	(void)signal(sig, SIG_DFL);
+	/* Not ours: the access is repeated, for the handler that was there. */
+	(void)sigaction(sig, &filemap_guard_old, NULL);
+	if (info->si_code <= 0)
+		(void)raise(sig); /* no access, somebody sent it */
 }
 
 static void filemap_guard_install(void)
@@ -101,7 +104,8 @@ static void filemap_guard_install(void)
 			       .sa_flags = SA_SIGINFO};
 
 	(void)sigemptyset(&sa.sa_mask);
-	(void)sigaction(SIGBUS, &sa, NULL); /* cannot fail for SIGBUS */
+	/* Cannot fail for SIGBUS. */
+	(void)sigaction(SIGBUS, &sa, &filemap_guard_old);
 }
 
 int filemap_open(struct filemap *m, const struct boot_file *f, uint64_t off,

@@ -709,6 +709,8 @@ static void stdio_child(enum way_out way, int slave, int report)
 	bool is_raw;
 
 	setrlimit(RLIMIT_CORE, &no_core);
+	(void)signal(SIGSEGV, SIG_DFL); /* the test's own handlers */
+	(void)signal(SIGABRT, SIG_DFL);
 	dup2(slave, 0);
 	dup2(slave, 1);
 	if (open_char("stdio,id=a,signal=off", &c) || tcgetattr(0, &t))
