@@ -30,7 +30,7 @@ libtest_a_SOURCES = test/lib/child.c test/lib/child.h \
 	test/lib/vdriver.c test/lib/vdriver.h \
 	test/lib/vfuzz.c test/lib/vfuzz.h \
 	test/lib/vslot.c test/lib/vslot.h
-dist_noinst_DATA += test/lib/loop.h
+dist_noinst_DATA += test/lib/loop.h test/lib/no_uring.h
 
 unit_tests =
 unit_tests += test/unit/backend/blk_file
@@ -94,6 +94,7 @@ kvm_tests += test/kvm/run
 
 # vireo itself, as a process, with a small guest on the host's KVM.
 process_tests =
+process_tests += test/process/backends
 process_tests += test/process/daemon
 process_tests += test/process/ends
 process_tests += test/process/terminal
@@ -191,6 +192,11 @@ test_e2e_outb_SOURCES = %D%/e2e/outb.c
 test_e2e_outb_CFLAGS = -O1
 test_e2e_outb_LDFLAGS = -static
 test_e2e_outb_LDADD =
+
+# A host without io_uring.
+noinst_PROGRAMS += %D%/e2e/without-uring
+test_e2e_without_uring_SOURCES = %D%/e2e/without-uring.c
+test_e2e_without_uring_LDADD =
 
 dist_noinst_SCRIPTS += %D%/setup %D%/all %D%/try
 

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "backend/char_fd.h"
+#include "base/log.h"
 
 /* How often to look for somebody at the other side. */
 #define LOOK_NS (200 * NS_PER_MS)
@@ -115,6 +116,8 @@ static int pty_open(struct chardev *c, struct err *e)
 	c->address = strdup(path);
 	if (!c->address)
 		return err_set(e, -ENOMEM, "no memory for a pty");
+	/* In the words that scripts look for. */
+	log_warn("char device redirected to %s (label %s)", path, c->id);
 	r = char_fd_init(&p->fd, e);
 	p->fd.is_connected = false;
 	return r;

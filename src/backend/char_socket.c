@@ -212,7 +212,7 @@ static int socket_find_port(struct char_socket *s, const struct where *w,
 	struct where bound = *w;
 	char *port;
 
-	if (s->path)
+	if (s->path || *where_port(&bound))
 		return 0;
 	if (getsockname(s->listen_fd, (struct sockaddr *)&bound.addr,
 			&bound.len))
@@ -221,6 +221,7 @@ static int socket_find_port(struct char_socket *s, const struct where *w,
 		return err_set(e, -ENOMEM, "no memory for a socket");
 	free(s->port);
 	s->port = port;
+	log_warn("chardev '%s' listens on port %s", s->fd.chr.id, port);
 	return 0;
 }
 

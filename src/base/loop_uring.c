@@ -140,6 +140,10 @@ static int uring_open(struct loop *l, unsigned entries, struct err *e)
 		return err_set(e, r,
 			       "the host forbids io_uring (see sysctl "
 			       "kernel.io_uring_disabled)");
+	if (r == -ENOMEM)
+		return err_set(e, r,
+			       "io_uring needs more locked memory (ulimit -l) "
+			       "than is allowed");
 	if (r)
 		return err_set_errno(e, r, "io_uring is not available");
 	/* 5.11, which implies every operation that is used here. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Becomes a daemon, keeps the pid file, names the process.
+ * Becomes a daemon, keeps the pid file, names the process, sets what the C
+ * library and the kernel hold for all of it.
  *
  * Threads: main.
  * Syscalls: main: dup3, write, close
@@ -10,11 +11,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -164,6 +167,26 @@ static void ignore_write_signals(void)
 	(void)signal(SIGXFSZ, SIG_IGN);
 }
 
+/* Each virtqueue has two files; the usual limit is for what uses select(). */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* Another heap a thread would cost memory and no lock is contended; and to
+ * make one the C library counts the host's processors, which the jail kills. */
+static void use_one_heap(void)
+{
+#ifdef M_ARENA_MAX
+	(void)mallopt(M_ARENA_MAX, 1);
+#endif
+}
+
 int process_begin(struct process *p, const struct vm_config *c, struct err *e)
 {
 	const char *name = name_member(c, "process");
@@ -171,6 +194,8 @@ int process_begin(struct process *p, const struct vm_config *c, struct err *e)
 
 	p->config = c;
 	ignore_write_signals();
+	raise_file_limit();
+	use_one_heap();
 	if (name)
 		(void)prctl(PR_SET_NAME, name, 0, 0, 0); /* cut at 15 bytes */
 	if (c->daemonize)

@@ -199,11 +199,37 @@ void child_expect_error(struct child *c, const char *text)
 	child_take(c, &c->err, text);
 }
 
+void child_error_word(struct child *c, const char *after, char *buf,
+		      size_t len)
+{
+	double end = child_now() + CHILD_SECONDS;
+	size_t n;
+
+	child_take(c, &c->err, after);
+	while (n = strcspn(c->err.text, " \n"),
+	       !c->err.text[n] && c->err.fd >= 0 && child_now() < end)
+		child_listen(c, 100);
+	assert_true(n < len);
+	memcpy(buf, c->err.text, n);
+	buf[n] = 0;
+}
+
 void child_say(struct child *c, const char *text)
 {
 	size_t len = strlen(text);
 
 	assert_int_equal(write(c->in, text, len), len);
+}
+
+void child_talk_through(struct child *c, int fd)
+{
+	assert_true(fd >= 0);
+	if (c->in >= 0)
+		close(c->in);
+	if (c->out.fd >= 0)
+		close(c->out.fd);
+	c->in = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	c->out.fd = fd;
 }
 
 void child_check_alive(struct child *c, const char *word)

@@ -72,7 +72,12 @@ void child_start_with(struct child *c, const struct child_start *s);
  * Fails the test where it does not come. */
 void child_expect(struct child *c, const char *text);
 void child_expect_error(struct child *c, const char *text);
+/* The word that comes after that text among the errors. */
+void child_error_word(struct child *c, const char *after, char *buf,
+		      size_t len);
 void child_say(struct child *c, const char *text);
+/* From here the test talks to the guest through fd. */
+void child_talk_through(struct child *c, int fd);
 /* As echo to the guest: it still answers. */
 void child_check_alive(struct child *c, const char *word);
 

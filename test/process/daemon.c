@@ -82,11 +82,7 @@ static void connect_to_guest(struct child *c)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	assert_true(child_eventually(is_listening, &fd));
-	close(c->in);
-	if (c->out.fd >= 0)
-		close(c->out.fd);
-	c->in = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	c->out.fd = fd;
+	child_talk_through(c, fd);
 }
 
 static void a_kill_leaves_nothing(void **state)
