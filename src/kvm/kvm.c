@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -73,6 +74,18 @@ enum kvm_kind kvm_host_kind(const char *sys_module)
 	return KVM_KIND_UNKNOWN;
 }
 
+static int kvm_open_denied(const char *path, struct err *e)
+{
+	struct stat st;
+
+	if (!stat(path, &st) && st.st_gid && (st.st_mode & 060) == 060)
+		return err_append(e, " (add yourself to its group: 'sudo "
+				     "usermod -aG kvm $USER' and log in "
+				     "again)");
+	return err_append(e, " ('sudo chmod o+rw %s' gives everybody access)",
+			  path);
+}
+
 static int kvm_open_failed(const char *path, int code, struct err *e)
 {
 	err_set_errno(e, code, "cannot open '%s'", path);
@@ -85,10 +98,10 @@ static int kvm_open_failed(const char *path, int code, struct err *e)
 				     "nested virtualisation where this is a "
 				     "virtual machine; see 'vireo doctor')");
 	case EACCES:
+		return kvm_open_denied(path, e);
 	case EPERM:
-		return err_append(e, " (add yourself to its group: 'sudo "
-				     "usermod -aG kvm $USER' and log in "
-				     "again)");
+		return err_append(e, " (a container has to be given the "
+				     "device)");
 	default:
 		return code;
 	}

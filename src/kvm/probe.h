@@ -16,7 +16,8 @@ enum kvm_probe_result {
 	KVM_PROBE_OK,
 	KVM_PROBE_FAULTS, /* the processor refuses it */
 	KVM_PROBE_FAILS,  /* KVM gives up on it */
-	KVM_PROBE_HANGS,  /* not done within the time */
+	KVM_PROBE_HANGS,  /* not done within its time of processor */
+	KVM_PROBE_SLOW,   /* not done, but the host gave it none */
 };
 
 struct kvm_probe {
@@ -30,11 +31,13 @@ extern const struct kvm_probe kvm_probes[];
 struct kvm_probe_report {
 	enum kvm_probe_result results[KVM_PROBES_MAX]; /* as kvm_probes[] */
 	unsigned failures;           /* results that are not OK */
+	bool is_slow;                /* nothing is known */
 	uint64_t instructions_per_s; /* in ring 0; 0: not measured */
 };
 
 /*
- * Runs every probe in a VM of its own making; at most about a second each.
- * -errno where the VM cannot be made (the message is kvm_new's or vcpu_new's).
+ * Runs every probe in a VM of its own making, up to the first that does not
+ * end; seconds each, where the host is busy. -errno where the VM cannot be
+ * made (the message is kvm_new's or vcpu_new's).
  */
 int kvm_probe_run(struct kvm_probe_report *ret, struct err *e);

@@ -3,7 +3,11 @@
  * Examines the host by trying, not by guessing: makes a VM and runs kernel
  * instructions in it, a ring, a TAP interface, a user namespace.
  *
- * Threads: main, alone (and the vCPU of the test VM).
+ * Each examination is a child process of its own, so that what it changes ends
+ * with it, and none can hold up the others: one that has not answered in time
+ * is killed, and its result is unknown.
+ *
+ * Threads: main, alone (and in a child the vCPU of the test VM).
  */
 #include "vmm/doctor.h"
 
@@ -17,10 +21,12 @@
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -33,19 +39,31 @@
 /* Slower than this, ring 0 is not run but interpreted. */
 #define DOCTOR_INTERPRETED 20000000ULL
 
-static void say(FILE *out, const char *name, const char *status,
-		const char *fmt, ...) PRINTF_LIKE(4, 5);
+enum status { STATUS_OK, STATUS_LIMITED, STATUS_MISSING, STATUS_UNKNOWN };
 
-static void say(FILE *out, const char *name, const char *status,
-		const char *fmt, ...)
+/* What the user reads, and scripts. */
+static const char *const status_words[] = {
+	[STATUS_OK] = "ok",
+	[STATUS_LIMITED] = "limited",
+	[STATUS_MISSING] = "missing",
+	[STATUS_UNKNOWN] = "unknown",
+};
+
+/* What a child hands back. */
+struct finding {
+	enum status status;
+	char text[1024];
+};
+
+PRINTF_LIKE(3, 4)
+static void find(struct finding *f, enum status status, const char *fmt, ...)
 {
 	va_list ap;
 
-	fprintf(out, "%-12s %-8s ", name, status);
+	f->status = status;
 	va_start(ap, fmt);
-	vfprintf(out, fmt, ap);
+	(void)vsnprintf(f->text, sizeof(f->text), fmt, ap);
 	va_end(ap);
-	fputc('\n', out);
 }
 
 /* A number in a file of /proc or /sys; -1 where there is none. */
@@ -81,30 +99,6 @@ static void list_failures(const struct kvm_probe_report *r, char *buf,
 	}
 }
 
-static bool examine_kernels(FILE *out, const struct kvm_probe_report *r)
-{
-	char failed[512];
-
-	if (r->failures) {
-		list_failures(r, failed, sizeof(failed));
-		say(out, "kernels", "missing",
-		    "no unmodified kernel can run: KVM here fails at %s; use "
-		    "a host with VT-x or AMD-V, or test/lab/lab",
-		    failed);
-		return false;
-	}
-	if (r->instructions_per_s < DOCTOR_INTERPRETED) {
-		say(out, "kernels", "limited",
-		    "they run, but only %" PRIu64
-		    " thousand kernel instructions a second: ring 0 is "
-		    "interpreted",
-		    r->instructions_per_s / 1000);
-		return true;
-	}
-	say(out, "kernels", "ok", "unmodified kernels run, ring 0 natively");
-	return true;
-}
-
 /* The message sends its reader here. */
 static void drop_hint(char *text)
 {
@@ -117,23 +111,49 @@ static void drop_hint(char *text)
 	memmove(at, rest, strlen(rest) + 1);
 }
 
-static bool examine_kvm(FILE *out)
+static void examine_kvm(struct finding *f)
 {
-	enum kvm_kind kind = kvm_host_kind(NULL);
-	struct kvm_probe_report report;
+	const struct kvm_config c = {.irqchip = KVM_IRQCHIP_NONE};
+	struct kvm *kvm = NULL;
 	struct err e = {0};
 
-	if (kvm_probe_run(&report, &e)) {
+	if (kvm_new(&c, &kvm, &e)) {
 		drop_hint(e.text);
-		say(out, "kvm", "missing", "%s", e.text);
-		say(out, "kernels", "missing", "they need KVM");
-		return false;
+		find(f, STATUS_MISSING, "%s", e.text);
+		return;
 	}
-	say(out, "kvm", "ok", "/dev/kvm, %s", kind_names[kind]);
-	return examine_kernels(out, &report);
+	kvm_free(kvm);
+	find(f, STATUS_OK, "/dev/kvm, %s", kind_names[kvm_host_kind(NULL)]);
 }
 
-static void examine_io_uring(FILE *out)
+static void examine_kernels(struct finding *f)
+{
+	struct kvm_probe_report r;
+	char failed[512];
+
+	if (kvm_probe_run(&r, NULL)) {
+		find(f, STATUS_MISSING, "they need KVM");
+	} else if (r.is_slow) {
+		find(f, STATUS_UNKNOWN,
+		     "the host was too busy to find out; try again");
+	} else if (r.failures) {
+		list_failures(&r, failed, sizeof(failed));
+		find(f, STATUS_MISSING,
+		     "no unmodified kernel can run: KVM here fails at %s; use "
+		     "a host with VT-x or AMD-V, or test/lab/lab",
+		     failed);
+	} else if (r.instructions_per_s < DOCTOR_INTERPRETED) {
+		find(f, STATUS_LIMITED,
+		     "they run, but only %" PRIu64
+		     " thousand kernel instructions a second: ring 0 is "
+		     "interpreted",
+		     r.instructions_per_s / 1000);
+	} else {
+		find(f, STATUS_OK, "unmodified kernels run, ring 0 natively");
+	}
+}
+
+static void examine_io_uring(struct finding *f)
 {
 	struct io_uring ring;
 	int r = io_uring_queue_init(4, &ring, 0);
@@ -141,117 +161,100 @@ static void examine_io_uring(FILE *out)
 
 	if (!r) {
 		io_uring_queue_exit(&ring);
-		say(out, "io_uring", "ok", "used for all I/O");
+		find(f, STATUS_OK, "used for all I/O");
 	} else if (disabled > 0) {
-		say(out, "io_uring", "limited",
-		    "kernel.io_uring_disabled=%ld: epoll is used instead; "
-		    "'sysctl kernel.io_uring_disabled=0' allows it",
-		    disabled);
+		find(f, STATUS_LIMITED,
+		     "kernel.io_uring_disabled=%ld: epoll is used instead; "
+		     "'sudo sysctl kernel.io_uring_disabled=0' allows it",
+		     disabled);
 	} else {
-		say(out, "io_uring", "limited",
-		    "%s: epoll is used instead; a container's seccomp filter "
-		    "may forbid it, or the kernel lacks CONFIG_IO_URING",
-		    strerror(-r));
+		find(f, STATUS_LIMITED,
+		     "%s: epoll is used instead; a container's seccomp filter "
+		     "may forbid it, or the kernel lacks CONFIG_IO_URING",
+		     strerror(-r));
 	}
 }
 
-static void examine_tap(FILE *out)
+static void examine_tap(struct finding *f)
 {
 	struct ifreq ifr = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
-	AUTO_FD int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+	AUTO_FD int fd = -1;
 
+	/* Where that can be, the host's network sees nothing of it. */
+	(void)unshare(CLONE_NEWNET);
+	fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
 	if (fd < 0) {
-		say(out, "tap", "missing", "/dev/net/tun: %s; %s",
-		    strerror(errno),
-		    errno == ENOENT ? "'modprobe tun', or pass the device to "
-				      "the container"
-				    : "'chmod 666 /dev/net/tun'");
+		find(f, STATUS_MISSING, "/dev/net/tun: %s; %s", strerror(errno),
+		     errno == EACCES ? "'sudo chmod o+rw /dev/net/tun'"
+				     : "'sudo modprobe tun', or pass the "
+				       "device to the container");
 		return;
 	}
 	(void)snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "vireodoc%%d");
 	if (ioctl(fd, TUNSETIFF, &ifr) == 0)
-		say(out, "tap", "ok", "interfaces can be made");
+		find(f, STATUS_OK, "interfaces can be made");
 	else
-		say(out, "tap", "limited",
-		    "no interface can be made (%s); have one made for you: "
-		    "'sudo ip tuntap add dev tap0 mode tap user $USER'",
-		    strerror(errno));
-}
-
-/* unshare() in a child, since it is not to be undone: 0 or -errno. */
-static int try_user_namespace(void)
-{
-	int status;
-	pid_t pid = fork();
-
-	if (pid < 0)
-		return -errno;
-	if (pid == 0)
-		_exit(unshare(CLONE_NEWUSER) ? errno & 0x7f : 0);
-	while (waitpid(pid, &status, 0) < 0) {
-		if (errno != EINTR)
-			return -errno;
-	}
-	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
+		find(f, STATUS_LIMITED,
+		     "no interface can be made (%s); have one made for you: "
+		     "'sudo ip tuntap add dev tap0 mode tap user $USER'",
+		     strerror(errno));
 }
 
 static const char *user_namespace_remedy(void)
 {
 	if (read_number("/proc/sys/kernel/unprivileged_userns_clone") == 0)
-		return "'sysctl kernel.unprivileged_userns_clone=1'";
+		return "'sudo sysctl kernel.unprivileged_userns_clone=1'";
 	if (read_number("/proc/sys/kernel/"
 			"apparmor_restrict_unprivileged_userns") == 1)
-		return "'sysctl kernel.apparmor_restrict_unprivileged_userns=0'"
+		return "'sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0'"
 		       ", or an AppArmor profile that allows userns";
 	if (read_number("/proc/sys/user/max_user_namespaces") == 0)
-		return "'sysctl user.max_user_namespaces=10000'";
+		return "'sudo sysctl user.max_user_namespaces=10000'";
 	return "a container's seccomp filter may forbid them, or the kernel "
 	       "lacks CONFIG_USER_NS";
 }
 
-static void examine_user_namespaces(FILE *out)
+static void examine_user_namespaces(struct finding *f)
 {
-	int r = try_user_namespace();
-
-	if (!r)
-		say(out, "userns", "ok", "the jail works without root");
+	if (!unshare(CLONE_NEWUSER))
+		find(f, STATUS_OK, "the jail works without root");
 	else
-		say(out, "userns", "missing",
-		    "%s: the jail has no mount tree of its own unless root; "
-		    "%s",
-		    strerror(-r), user_namespace_remedy());
+		find(f, STATUS_MISSING,
+		     "%s: the jail has no mount tree of its own unless root; "
+		     "%s",
+		     strerror(errno), user_namespace_remedy());
 }
 
-static void examine_landlock(FILE *out)
+static void examine_landlock(struct finding *f)
 {
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0,
 			   LANDLOCK_CREATE_RULESET_VERSION);
 
 	if (abi > 0)
-		say(out, "landlock", "ok", "ABI %ld", abi);
+		find(f, STATUS_OK, "ABI %ld", abi);
 	else if (errno == EOPNOTSUPP)
-		say(out, "landlock", "missing",
-		    "not enabled: boot with 'landlock' first in lsm=");
+		find(f, STATUS_MISSING,
+		     "not enabled: boot with 'landlock' first in lsm=");
 	else
-		say(out, "landlock", "missing",
-		    "%s: needs Linux 5.13 with CONFIG_SECURITY_LANDLOCK",
-		    strerror(errno));
+		find(f, STATUS_MISSING,
+		     "%s: needs Linux 5.13 with CONFIG_SECURITY_LANDLOCK",
+		     strerror(errno));
 }
 
-static void examine_seccomp(FILE *out)
+static void examine_seccomp(struct finding *f)
 {
 	uint32_t action = SECCOMP_RET_KILL_PROCESS;
 
 	if (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0)
-		say(out, "seccomp", "ok", "filters that kill the process");
+		find(f, STATUS_OK, "filters that kill the process");
 	else
-		say(out, "seccomp", "missing",
-		    "%s: needs Linux 4.14 with CONFIG_SECCOMP_FILTER; "
-		    "vireo then runs with -sandbox off only",
-		    strerror(errno));
+		find(f, STATUS_MISSING,
+		     "%s: needs Linux 4.14 with CONFIG_SECCOMP_FILTER; "
+		     "vireo then runs with -sandbox off only",
+		     strerror(errno));
 }
 
-static void examine_huge_pages(FILE *out)
+static void examine_huge_pages(struct finding *f)
 {
 	static const char dir[] = "/sys/kernel/mm/hugepages/hugepages-*";
 	char path[512], text[256] = "";
@@ -277,41 +280,86 @@ static void examine_huge_pages(FILE *out)
 	}
 	globfree(&found);
 	if (!len)
-		say(out, "hugepages", "missing",
-		    "the kernel lacks CONFIG_HUGETLBFS");
+		find(f, STATUS_MISSING, "the kernel lacks CONFIG_HUGETLBFS");
 	else if (!total)
-		say(out, "hugepages", "limited",
-		    "none free; 'sysctl vm.nr_hugepages=N' reserves N of "
-		    "them for hugetlb=on");
+		find(f, STATUS_LIMITED,
+		     "none free; 'sudo sysctl vm.nr_hugepages=N' reserves N "
+		     "of them for hugetlb=on");
 	else
-		say(out, "hugepages", "ok", "free: %s", text);
+		find(f, STATUS_OK, "free: %s", text);
 }
 
-static void examine_device(FILE *out, const char *name, const char *path,
-			   const char *module)
-{
-	AUTO_FD int fd = open(path, O_RDWR | O_CLOEXEC);
+static const struct exam {
+	const char *name;
+	unsigned seconds; /* until it is given up */
+	void (*run)(struct finding *f);
+} exams[] = {
+	{"kvm", 10, examine_kvm},
+	{"kernels", 30, examine_kernels},
+	{"io_uring", 5, examine_io_uring},
+	{"tap", 5, examine_tap},
+	{"userns", 5, examine_user_namespaces},
+	{"landlock", 5, examine_landlock},
+	{"seccomp", 5, examine_seccomp},
+	{"hugepages", 5, examine_huge_pages},
+};
 
-	if (fd >= 0)
-		say(out, name, "ok", "%s", path);
+static void NORETURN exam_child(const struct exam *x, int fd)
+{
+	struct finding f = {.status = STATUS_UNKNOWN};
+
+	x->run(&f);
+	_exit(send(fd, &f, sizeof(f), MSG_NOSIGNAL) != sizeof(f));
+}
+
+/* A child in a system call that cannot be interrupted is left behind. */
+static void exam_wait(const struct exam *x, int fd, pid_t pid,
+		      struct finding *f)
+{
+	const struct timeval limit = {.tv_sec = x->seconds};
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	if (recv(fd, f, sizeof(*f), MSG_WAITALL) != sizeof(*f))
+		find(f, STATUS_UNKNOWN,
+		     errno == EAGAIN ? "no answer within %u seconds"
+				     : "the test itself failed",
+		     x->seconds);
+	(void)kill(pid, SIGKILL);
+	(void)waitpid(pid, NULL, WNOHANG);
+}
+
+static void exam_run(const struct exam *x, struct finding *f)
+{
+	int fds[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds)) {
+		find(f, STATUS_UNKNOWN, "no socket: %s", strerror(errno));
+		return;
+	}
+	pid = fork();
+	if (!pid)
+		exam_child(x, fds[1]);
+	close(fds[1]);
+	if (pid < 0)
+		find(f, STATUS_UNKNOWN, "cannot fork: %s", strerror(errno));
 	else
-		say(out, name, "missing", "%s: %s; '%s%s'", path,
-		    strerror(errno),
-		    errno == EACCES ? "chmod 666 " : "modprobe ",
-		    errno == EACCES ? path : module);
+		exam_wait(x, fds[0], pid, f);
+	close(fds[0]);
 }
 
 int doctor_run(FILE *out)
 {
-	bool boots = examine_kvm(out);
+	struct finding f;
+	bool boots = false;
 
-	examine_io_uring(out);
-	examine_tap(out);
-	examine_user_namespaces(out);
-	examine_landlock(out);
-	examine_seccomp(out);
-	examine_huge_pages(out);
-	examine_device(out, "vhost-net", "/dev/vhost-net", "vhost_net");
-	examine_device(out, "vhost-vsock", "/dev/vhost-vsock", "vhost_vsock");
+	(void)fflush(out); /* a child has a copy of what is buffered */
+	for (size_t i = 0; i < ARRAY_SIZE(exams); i++) {
+		exam_run(&exams[i], &f);
+		fprintf(out, "%-12s %-8s %s\n", exams[i].name,
+			status_words[f.status], f.text);
+		if (exams[i].run == examine_kernels)
+			boots = f.status <= STATUS_LIMITED;
+	}
 	return boots ? 0 : 1;
 }

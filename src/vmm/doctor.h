@@ -10,8 +10,8 @@
 #include <stdio.h>
 
 /*
- * Examines the host and prints one line a facility: name, "ok", "limited" or
- * "missing", and what there is or the remedy. The process's exit status: 0 if
- * an unmodified kernel can be booted here, else 1.
+ * Examines the host and prints one line a facility: name, "ok", "limited",
+ * "missing" or "unknown", and what there is or the remedy. The process's exit
+ * status: 0 if an unmodified kernel can be booted here, else 1.
  */
 int doctor_run(FILE *out);

@@ -6,6 +6,7 @@
  * Exit status: 0 the guest (or a signal) ended the machine, 1 an error, else
  * what the guest wrote to isa-debug-exit.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -56,18 +57,24 @@ static int run_options(int argc, char **argv, int *status, struct err *e)
 	return r;
 }
 
+static int run_doctor(int argc, int *status, struct err *e)
+{
+	if (argc > 2)
+		return err_set(e, -EINVAL, "doctor takes no arguments");
+	*status = doctor_run(stdout);
+	return process_flush_stdout(e);
+}
+
 int main(int argc, char **argv)
 {
 	struct err e = {0};
 	int status = 0, r;
 
 	process_open_std();
-	if (argc > 1 && !strcmp(argv[1], "doctor")) {
-		status = doctor_run(stdout);
-		r = process_flush_stdout(&e);
-	} else {
+	if (argc > 1 && !strcmp(argv[1], "doctor"))
+		r = run_doctor(argc, &status, &e);
+	else
 		r = run_options(argc, argv, &status, &e);
-	}
 	if (r) {
 		fprintf(stderr, "vireo: %s\n", e.text);
 		return STATUS_ERROR;

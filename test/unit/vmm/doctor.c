@@ -13,8 +13,8 @@
 #include "test/lib/test.h"
 
 static const char *const facilities[] = {
-	"kvm",      "kernels", "io_uring",  "tap",       "userns",
-	"landlock", "seccomp", "hugepages", "vhost-net", "vhost-vsock",
+	"kvm",    "kernels",  "io_uring", "tap",
+	"userns", "landlock", "seccomp",  "hugepages",
 };
 
 #define FACILITIES (sizeof(facilities) / sizeof(facilities[0]))
@@ -51,10 +51,11 @@ static void one_line_each(void **state)
 				 2);
 		assert_string_equal(name, facilities[n]);
 		assert_true(!strcmp(word, "ok") || !strcmp(word, "limited") ||
-			    !strcmp(word, "missing"));
+			    !strcmp(word, "missing") ||
+			    !strcmp(word, "unknown"));
 		assert_true(strlen(line + end) > 2);
 		if (!strcmp(name, "kernels"))
-			bootable = strcmp(word, "missing") != 0;
+			bootable = word[0] == 'o' || word[0] == 'l';
 		n++;
 	}
 	assert_int_equal(n, FACILITIES);
