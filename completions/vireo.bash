@@ -146,7 +146,7 @@ _vireo_props()
 	object,memory-backend-ram) echo 'id= dump= merge= prealloc= share= size= help' ;;
 	object,rng-builtin) echo 'id= help' ;;
 	object,rng-random) echo 'id= filename= help' ;;
-	action,*) echo 'panic= reboot= shutdown= watchdog= ' ;;
+	action,*) echo 'panic= reboot= shutdown= ' ;;
 	sandbox,*) echo 'elevateprivileges= enable= obsolete= resourcecontrol= spawn= ' ;;
 	esac
 }
@@ -248,7 +248,6 @@ _vireo_words()
 	action,*,panic) echo 'shutdown pause exit-failure none ' ;;
 	action,*,reboot) echo 'reset shutdown ' ;;
 	action,*,shutdown) echo 'poweroff pause ' ;;
-	action,*,watchdog) echo 'reset shutdown poweroff inject-nmi pause debug none ' ;;
 	sandbox,*,elevateprivileges) echo 'deny ' ;;
 	sandbox,*,enable) echo 'on log off ' ;;
 	sandbox,*,obsolete) echo 'deny ' ;;

@@ -111,10 +111,10 @@ static int finish(struct vm_config *c, struct err *e)
 {
 	int r;
 
-	if (c->nographic && c->daemonize)
+	if (c->other_accel && !c->has_kvm)
 		return err_set(e, -EINVAL,
-			       "-nographic cannot be used with -daemonize: use "
-			       "-display none and say where -serial leads to");
+			       "-accel %s: '%s' is not available, only: kvm",
+			       c->other_accel, c->other_accel);
 	r = config_finish_smp(c, e);
 	if (!r)
 		r = config_finish_memory(c, e);
@@ -161,12 +161,13 @@ const char *config_where(struct json_object *conf)
 void config_fini(struct vm_config *c)
 {
 	struct json_object *const objects[] = {
-		c->machine, c->accel,   c->memory,    c->smp,    c->sandbox,
-		c->names,   c->devices, c->blockdevs, c->drives, c->chardevs,
-		c->netdevs, c->objects, c->globals,   c->smbios, c->serials,
+		c->machine,   c->memory, c->smp,      c->sandbox, c->names,
+		c->devices,   c->drives, c->chardevs, c->netdevs, c->objects,
+		c->blockdevs, c->smbios, c->globals,  c->serials,
 	};
-	char *const strings[] = {c->cpu, c->kernel,  c->initrd, c->append,
-				 c->dtb, c->pidfile, c->uuid};
+	char *const strings[] = {c->cpu,    c->kernel, c->initrd,
+				 c->append, c->dtb,    c->pidfile,
+				 c->uuid,   c->other_accel};
 
 	for (size_t i = 0; i < ARRAY_SIZE(objects); i++)
 		json_object_put(objects[i]);

@@ -21,21 +21,11 @@ enum action_panic {
 	ACTION_PANIC_EXIT_FAILURE,
 	ACTION_PANIC_NONE,
 };
-enum action_watchdog {
-	ACTION_WATCHDOG_RESET,
-	ACTION_WATCHDOG_SHUTDOWN,
-	ACTION_WATCHDOG_POWEROFF,
-	ACTION_WATCHDOG_INJECT_NMI,
-	ACTION_WATCHDOG_PAUSE,
-	ACTION_WATCHDOG_DEBUG,
-	ACTION_WATCHDOG_NONE,
-};
 
 /* Members are NULL where the option was not given. Objects and arrays are
  * json-c's, owned by the configuration; strings are owned too. */
 struct vm_config {
 	struct json_object *machine; /* -M, merged: "type", properties */
-	struct json_object *accel;   /* "accel": "kvm" */
 	struct json_object *memory;  /* "size": bytes, an integer */
 	/* Integers, all there and their product checked: "cpus", "sockets",
 	 * "dies", "cores", "threads", "maxcpus". */
@@ -51,9 +41,11 @@ struct vm_config {
 	struct json_object *serials;
 	struct json_object *drives; /* -drive as written: for the parser */
 	char *cpu;                  /* "host,+x2apic,-avx512f" as written */
+	char *other_accel;          /* the first that vireo does not have */
 	char *kernel, *initrd, *append, *dtb, *pidfile, *uuid;
+	bool has_kvm; /* among the accelerators named */
 	bool daemonize, nodefaults, no_user_config, nographic, snapshot;
-	int on_reboot, on_shutdown, on_panic, on_watchdog; /* enum action_* */
+	int on_reboot, on_shutdown, on_panic; /* enum action_* */
 };
 
 /* What is left to do after the options are parsed. */

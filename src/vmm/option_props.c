@@ -33,17 +33,6 @@ static const char *const panic_words[] = {
 	NULL,
 };
 
-static const char *const watchdog_words[] = {
-	[ACTION_WATCHDOG_RESET] = "reset",
-	[ACTION_WATCHDOG_SHUTDOWN] = "shutdown",
-	[ACTION_WATCHDOG_POWEROFF] = "poweroff",
-	[ACTION_WATCHDOG_INJECT_NMI] = "inject-nmi",
-	[ACTION_WATCHDOG_PAUSE] = "pause",
-	[ACTION_WATCHDOG_DEBUG] = "debug",
-	[ACTION_WATCHDOG_NONE] = "none",
-	NULL,
-};
-
 const struct prop accel_props[] = {
 	PROP_STR_REQUIRED(struct accel_option, accel, "accel",
 			  "name of the accelerator"),
@@ -111,8 +100,5 @@ const struct prop action_props[] = {
 		  "where the guest powers off"),
 	PROP_ENUM(struct vm_config, on_panic, "panic", ACTION_PANIC_SHUTDOWN,
 		  panic_words, "where the guest panics"),
-	PROP_ENUM(struct vm_config, on_watchdog, "watchdog",
-		  ACTION_WATCHDOG_RESET, watchdog_words,
-		  "where a watchdog runs out"),
 	PROP_END,
 };

@@ -133,15 +133,21 @@ int option_take_flag(struct option_use *u, struct err *e)
 	return 0;
 }
 
-int option_take_string(struct option_use *u, struct err *e)
+static int set_string(char **target, const char *text, size_t len,
+		      struct err *e)
 {
-	char **target = option_target(u), *copy = strdup(u->arg);
+	char *copy = strndup(text, len);
 
 	if (!copy)
 		return err_set(e, -ENOMEM, "out of memory");
 	free(*target);
 	*target = copy;
 	return 0;
+}
+
+int option_take_string(struct option_use *u, struct err *e)
+{
+	return set_string(option_target(u), u->arg, strlen(u->arg), e);
 }
 
 int option_take_list(struct option_use *u, struct err *e)
@@ -182,33 +188,40 @@ int option_take_value(struct option_use *u, struct err *e)
 	return -EINVAL;
 }
 
-static int check_accel(const char *name, size_t len, struct err *e)
+static int take_accel_name(struct vm_config *c, const char *name, size_t len,
+			   struct err *e)
 {
-	if (len == 3 && !memcmp(name, "kvm", 3))
+	static const char *const others[] = {"hax",  "hvf",  "nvmm",
+					     "tcg",  "whpx", "xen"};
+
+	if (len == 3 && !memcmp(name, "kvm", 3)) {
+		c->has_kvm = true;
 		return 0;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		if (strlen(others[i]) == len && !memcmp(name, others[i], len))
+			return c->other_accel
+				       ? 0
+				       : set_string(&c->other_accel, name, len,
+						    e);
 	return err_set(e, -EINVAL,
 		       "'%.*s' is not a valid accelerator, only: kvm", (int)len,
 		       name);
 }
 
-/* The accelerators of a list with ':' between them, as in -M accel=. */
-static int set_accel(struct vm_config *c, const char *list, struct err *e)
+/* The alternatives of a list with ':' between them, as in -M accel=. */
+static int take_accels(struct vm_config *c, const char *list, struct err *e)
 {
 	for (const char *name = list;; name++) {
 		size_t len = strcspn(name, ":");
-		int r = check_accel(name, len, e);
+		int r = take_accel_name(c, name, len, e);
 
 		if (r)
 			return r;
 		name += len;
 		if (!*name)
-			break;
+			return 0;
 	}
-	if (!c->accel)
-		c->accel = json_object_new_object();
-	if (!c->accel)
-		return err_set(e, -ENOMEM, "out of memory");
-	return json_set(c->accel, "accel", json_object_new_string("kvm"), e);
 }
 
 int option_take_accel(struct option_use *u, struct err *e)
@@ -218,12 +231,12 @@ int option_take_accel(struct option_use *u, struct err *e)
 
 	if (r || !conf)
 		return r;
-	return set_accel(u->c, json_member_string(conf, "accel"), e);
+	return take_accels(u->c, json_member_string(conf, "accel"), e);
 }
 
 int option_take_enable_kvm(struct option_use *u, struct err *e)
 {
-	return set_accel(u->c, "kvm", e);
+	return take_accels(u->c, "kvm", e);
 }
 
 int option_take_machine(struct option_use *u, struct err *e)
@@ -236,7 +249,7 @@ int option_take_machine(struct option_use *u, struct err *e)
 		return r;
 	accel = json_member_string(conf, "accel");
 	if (accel) {
-		r = set_accel(u->c, accel, e);
+		r = take_accels(u->c, accel, e);
 		json_object_object_del(conf, "accel");
 	}
 	return r ? r : merge_into(u, conf, e);

@@ -48,9 +48,10 @@ const struct option options[] = {
 		.group = OPTION_MACHINE,
 		.arg = "[accel=]NAME",
 		.text = "What runs the guest's instructions: kvm, which is "
-			"the default.",
+			"the default. Others, in a further -accel or as in -M "
+			"accel=kvm:tcg, are alternatives that vireo does not "
+			"have.",
 		.take = option_take_accel,
-		CONFIG(accel),
 		.implied = "accel",
 		.props = accel_props,
 		.props_size = sizeof(struct accel_option),
@@ -61,7 +62,6 @@ const struct option options[] = {
 		.group = OPTION_MACHINE,
 		.text = "The same as -accel kvm.",
 		.take = option_take_enable_kvm,
-		CONFIG(accel),
 	},
 	{
 		.name = "cpu",
@@ -367,11 +367,9 @@ const struct option options[] = {
 		.name = "action",
 		.group = OPTION_RUN,
 		.arg = "[reboot=reset|shutdown][,shutdown=poweroff|pause]"
-		       "[,panic=shutdown|pause|exit-failure|none]"
-		       "[,watchdog=...]",
-		.text = "What happens where the guest reboots, powers off, "
-			"panics, or leaves a watchdog unattended. The first "
-			"word of each is the default.",
+		       "[,panic=shutdown|pause|exit-failure|none]",
+		.text = "What happens where the guest reboots, powers off or "
+			"panics. The first word of each is the default.",
 		.take = option_take_action,
 		.props = action_props,
 		.props_size = sizeof(struct vm_config),

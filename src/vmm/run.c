@@ -114,12 +114,20 @@ static int reset_vm(struct vm *vm, struct err *e)
 	return 0;
 }
 
+static void handle_shutdown(struct vm *vm)
+{
+	if (vm->config->on_shutdown == ACTION_SHUTDOWN_PAUSE)
+		pause_vm(vm);
+	else
+		run_end(vm, 0);
+}
+
 static void handle_reset(struct vm *vm)
 {
 	struct err e;
 
 	if (vm->config->on_reboot == ACTION_REBOOT_SHUTDOWN) {
-		run_end(vm, 0);
+		handle_shutdown(vm);
 		return;
 	}
 	if (reset_vm(vm, &e)) {
@@ -128,14 +136,6 @@ static void handle_reset(struct vm *vm)
 	} else {
 		vm_cpus_resume(vm);
 	}
-}
-
-static void handle_shutdown(struct vm *vm)
-{
-	if (vm->config->on_shutdown == ACTION_SHUTDOWN_PAUSE)
-		pause_vm(vm);
-	else
-		run_end(vm, 0);
 }
 
 static void handle_panic(struct vm *vm)

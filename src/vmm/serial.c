@@ -189,24 +189,45 @@ static int expand_one(struct vm_config *c, const char *arg, unsigned n,
 	return conf ? config_add(&c->chardevs, take_ptr(conf), e) : 0;
 }
 
+static bool has_serial_ports(const struct vm_config *c)
+{
+	struct json_object *v;
+	bool has = true;
+
+	return !json_object_object_get_ex(c->machine, "isa-serial", &v) ||
+	       parse_bool(json_text(v), &has) || has;
+}
+
 /* Does the terminal get the first port without being asked to? */
 static bool wants_default(const struct vm_config *c)
 {
-	return !c->serials && !c->nodefaults && !c->daemonize &&
+	return !c->serials && !c->nodefaults && has_serial_ports(c) &&
 	       !config_has(c->chardevs, "backend", "stdio") &&
 	       !config_has(c->devices, "driver", "isa-serial");
 }
 
+static int add_default(struct vm_config *c, struct err *e)
+{
+	if (c->daemonize && c->nographic)
+		return err_set(e, -EINVAL,
+			       "-nographic cannot be used with -daemonize: say "
+			       "where -serial leads to, or -nodefaults");
+	if (c->daemonize)
+		return 0;
+	return config_add(&c->serials, json_object_new_string("stdio"), e);
+}
+
 int config_expand_serials(struct vm_config *c, struct err *e)
 {
+	int r = wants_default(c) ? add_default(c, e) : 0;
 	size_t n;
-	int r;
 
-	if (wants_default(c)) {
-		r = config_add(&c->serials, json_object_new_string("stdio"), e);
-		if (r)
-			return r;
-	}
+	if (r)
+		return r;
+	if (c->serials && !has_serial_ports(c))
+		return err_set(e, -EINVAL,
+			       "-serial: with isa-serial=off the machine has "
+			       "no serial ports");
 	n = c->serials ? json_object_array_length(c->serials) : 0;
 	for (size_t i = 0; i < n; i++) {
 		struct json_object *entry = NULL;

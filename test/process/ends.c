@@ -61,8 +61,10 @@ static void stays_paused(void **state)
 {
 	static const char *const cases[][3] = {
 		{"panic\n", "-action", "panic=pause"},
+		{"panic\n", "-action", "shutdown=pause"},
 		{"off\n", "-action", "shutdown=pause"},
 		{"off\n", "-no-shutdown", NULL},
+		{"reset\n", "-no-shutdown", "-no-reboot"},
 	};
 	struct child c;
 

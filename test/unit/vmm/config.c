@@ -45,7 +45,7 @@ static void takes_the_command_of_the_readme(void **state)
 		fail_msg("%s", e.text);
 	assert_int_equal(outcome, CONFIG_RUN);
 	expect_json(c.machine, "{\"type\":\"microvm\"}");
-	expect_json(c.accel, "{\"accel\":\"kvm\"}");
+	assert_true(c.has_kvm);
 	expect_json(c.memory, "{\"size\":536870912}");
 	expect_json(c.smp, "{\"cpus\":2,\"sockets\":1,\"dies\":1,\"cores\":2,"
 			   "\"threads\":1,\"maxcpus\":2}");
@@ -93,8 +93,10 @@ static void comes_to(void **state)
 		 "{\"type\":\"b\",\"rtc\":\"off\"}"},
 		{"-M microvm,accel=kvm", MEMBER(machine),
 		 "{\"type\":\"microvm\"}"},
-		{"-M microvm,accel=kvm", MEMBER(accel), "{\"accel\":\"kvm\"}"},
-		{"-enable-kvm", MEMBER(accel), "{\"accel\":\"kvm\"}"},
+		{"-M microvm,accel=kvm:tcg", MEMBER(machine),
+		 "{\"type\":\"microvm\"}"},
+		{"-accel tcg -accel kvm", MEMBER(machine), "null"},
+		{"-enable-kvm", MEMBER(machine), "null"},
 		{"-m 1.5G", MEMBER(memory), "{\"size\":1610612736}"},
 		{"-m size=64M", MEMBER(memory), "{\"size\":67108864}"},
 		{"-m 64 -m 65537k", MEMBER(memory), "{\"size\":67117056}"},
@@ -139,6 +141,11 @@ static void comes_to(void **state)
 		{"-display none", MEMBER(serials), "[\"serial0\"]"},
 		{"-nographic -nodefaults", MEMBER(serials), "null"},
 		{"-daemonize", MEMBER(serials), "null"},
+		{"-daemonize -nographic -serial null", MEMBER(serials),
+		 "[\"serial0\"]"},
+		{"-daemonize -nographic -nodefaults", MEMBER(serials), "null"},
+		{"-M microvm,isa-serial=off", MEMBER(serials), "null"},
+		{"-M {\"isa-serial\":false}", MEMBER(serials), "null"},
 		{"-chardev stdio,id=c", MEMBER(serials), "null"},
 		{"-device isa-serial,chardev=c", MEMBER(serials), "null"},
 	};
@@ -168,13 +175,12 @@ static void sets_actions(void **state)
 	(void)state;
 	assert_int_equal(parse_line(&c,
 				    "-no-shutdown -action panic=exit-failure "
-				    "-action reboot=shutdown,watchdog=none",
+				    "-action reboot=shutdown",
 				    &outcome, &e),
 			 0);
 	assert_int_equal(c.on_shutdown, ACTION_SHUTDOWN_PAUSE);
 	assert_int_equal(c.on_panic, ACTION_PANIC_EXIT_FAILURE);
 	assert_int_equal(c.on_reboot, ACTION_REBOOT_SHUTDOWN);
-	assert_int_equal(c.on_watchdog, ACTION_WATCHDOG_NONE);
 	config_fini(&c);
 }
 
@@ -197,12 +203,16 @@ static void refuses(void **state)
 		{"disk.img", "'disk.img': unexpected argument (a disk is "
 			     "-drive file=FILE)"},
 		{"-kernel", "-kernel: requires an argument: FILE"},
-		{"-accel tcg", "-accel tcg: 'tcg' is not a valid accelerator, "
+		{"-accel tcg",
+		 "-accel tcg: 'tcg' is not available, only: kvm"},
+		{"-accel tgc", "-accel tgc: 'tgc' is not a valid accelerator, "
 			       "only: kvm"},
+		{"-action watchdog=none", "-action watchdog=none: Property "
+					  "'watchdog' not found"},
 		{"-accel kvm,thread=multi",
 		 "-accel kvm,thread=multi: Property 'thread' not found"},
-		{"-M microvm,accel=kvm:tcg",
-		 "-M microvm,accel=kvm:tcg: 'tcg' is not a valid accelerator, "
+		{"-M microvm,accel=kvm:",
+		 "-M microvm,accel=kvm:: '' is not a valid accelerator, "
 		 "only: kvm"},
 		{"-cpu ,+x", "-cpu ,+x: a model is missing before ',+x'"},
 		{"-smp 0", "-smp 0: Property 'cpus' doesn't take value '0' "
@@ -246,8 +256,11 @@ static void refuses(void **state)
 		{"-global driver=x", "-global driver=x: Parameter 'property' "
 				     "is missing"},
 		{"-nographic -daemonize",
-		 "-nographic cannot be used with -daemonize: use -display none "
-		 "and say where -serial leads to"},
+		 "-nographic cannot be used with -daemonize: say where -serial "
+		 "leads to, or -nodefaults"},
+		{"-M microvm,isa-serial=off -serial null",
+		 "-serial: with isa-serial=off the machine has no serial "
+		 "ports"},
 		{"-daemonize -serial stdio",
 		 "-daemonize leaves the terminal: no -serial or -chardev can "
 		 "be stdio"},
