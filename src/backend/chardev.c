@@ -38,90 +38,127 @@ const struct char_driver *char_driver_find(const char *name)
 
 /* --- the short form --- */
 
-/* What a word of the short form stands for: `prefix` is followed by the
- * option list that is left, whose first value is `implied`. */
+/* A word of the short form, and what to do with what follows. */
 struct char_form {
-	const char *prefix, *backend, *implied;
+	const char *word, *backend;
+	int (*rest)(const char *rest, struct json_object *conf, struct err *e);
 };
 
-static const struct char_form char_forms[] = {
-	{"stdio", "stdio", NULL},   {"null", "null", NULL},
-	{"none", "null", NULL},     {"pty", "pty", NULL},
-	{"file:", "file", "path"},  {"unix:", "socket", "path"},
-	{"tcp:", "socket", "host"},
-};
-
-/* tcp:HOST:PORT: the first value is both. */
-static int char_split_host(struct json_object *conf, struct err *e)
+/* Every character as it is. */
+static int char_form_path(const char *rest, struct json_object *conf,
+			  struct err *e)
 {
-	const char *both = json_member_string(conf, "host"), *colon;
-	AUTO_FREE char *host = NULL;
-	size_t len;
-	int r;
-
-	colon = both ? strrchr(both, ':') : NULL;
-	if (!colon)
-		return err_set(e, -EINVAL, "tcp: needs HOST:PORT, not '%s'",
-			       both ? both : "");
-	len = (size_t)(colon - both);
-	/* [::1]:5555 */
-	if (len >= 2 && both[0] == '[' && both[len - 1] == ']')
-		host = strndup(both + 1, len - 2);
-	else
-		host = strndup(both, len);
-	r = json_set(conf, "port", json_object_new_string(colon + 1), e);
-	if (!r && !host)
-		r = err_set(e, -ENOMEM, "no memory for a chardev");
-	return r ? r : json_set(conf, "host", json_object_new_string(host), e);
+	if (!*rest)
+		return err_set(e, -EINVAL, "a path is missing");
+	return json_set(conf, "path", json_object_new_string(rest), e);
 }
 
-static int char_form_parse(const struct char_form *form, const char *rest,
-			   struct json_object **ret, struct err *e)
+/* Options such as `server=on,wait=off`, the first perhaps a bare value. */
+static int char_form_options(const char *text, const char *implied,
+			     struct json_object *conf, struct err *e)
 {
-	struct json_object *conf = NULL;
-	int r;
+	AUTO_JSON struct json_object *more = NULL;
+	int r = keyval_parse(text, implied, KEYVAL_NO_JSON | KEYVAL_BARE_BOOL,
+			     &more, e);
 
-	if (!*rest) {
-		conf = json_object_new_object();
-		if (!conf)
-			return err_set(e, -ENOMEM, "no memory for a chardev");
-	} else {
-		r = keyval_parse(rest, form->implied,
-				 KEYVAL_NO_JSON | KEYVAL_BARE_BOOL, &conf, e);
+	if (r)
+		return r;
+	json_object_object_foreach(more, key, value)
+	{
+		r = json_set(conf, key, json_object_get(value), e);
 		if (r)
 			return r;
 	}
-	r = json_set(conf, "backend", json_object_new_string(form->backend), e);
-	if (!r && form->implied && !strcmp(form->implied, "host"))
-		r = char_split_host(conf, e);
-	if (r)
-		json_object_put(conf);
-	else
-		*ret = conf;
+	return 0;
+}
+
+static int char_form_unix(const char *rest, struct json_object *conf,
+			  struct err *e)
+{
+	int r;
+
+	if (!*rest || (rest[0] == ',' && rest[1] != ','))
+		return err_set(e, -EINVAL, "a path is missing");
+	r = char_form_options(rest, "path", conf, e);
+	if (!r && !json_member_string(conf, "path"))
+		return err_set(e, -EINVAL, "a path is missing");
 	return r;
+}
+
+static int char_form_set(struct json_object *conf, const char *key,
+			 const char *text, size_t len, struct err *e)
+{
+	return json_set(conf, key, json_object_new_string_len(text, (int)len),
+			e);
+}
+
+/* HOST:PORT, where HOST may be empty or an IPv6 address in brackets. */
+static int char_form_tcp(const char *rest, struct json_object *conf,
+			 struct err *e)
+{
+	size_t len = strcspn(rest, ","), host;
+	const char *colon = memrchr(rest, ':', len), *start = rest;
+	int r;
+
+	if (!colon || colon + 1 == rest + len)
+		return err_set(e, -EINVAL, "expected HOST:PORT");
+	host = (size_t)(colon - rest);
+	if (*start == '[' && host >= 2 && colon[-1] == ']') {
+		start++;
+		host -= 2;
+	}
+	r = char_form_set(conf, "host", start, host, e);
+	if (!r)
+		r = char_form_set(conf, "port", colon + 1,
+				  (size_t)(rest + len - colon - 1), e);
+	if (r || !rest[len])
+		return r;
+	return char_form_options(rest + len + 1, NULL, conf, e);
+}
+
+static const struct char_form char_forms[] = {
+	{"stdio", "stdio", NULL},
+	{"null", "null", NULL},
+	{"pty", "pty", NULL},
+	{"file:", "file", char_form_path},
+	{"unix:", "socket", char_form_unix},
+	{"tcp:", "socket", char_form_tcp},
+};
+
+const char *char_short_form_name(size_t i)
+{
+	return i < ARRAY_SIZE(char_forms) ? char_forms[i].word : NULL;
+}
+
+static const struct char_form *char_form_find(const char *text)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(char_forms); i++) {
+		const struct char_form *f = &char_forms[i];
+		size_t len = strlen(f->word);
+
+		if (!strncmp(text, f->word, len) && (f->rest || !text[len]))
+			return f;
+	}
+	return NULL;
 }
 
 int char_short_form(const char *text, struct json_object **ret, struct err *e)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(char_forms); i++) {
-		const struct char_form *form = &char_forms[i];
-		size_t len = strlen(form->prefix);
-		const char *rest = text + len;
+	const struct char_form *f = char_form_find(text);
+	AUTO_JSON struct json_object *conf = NULL;
+	int r;
 
-		if (strncmp(text, form->prefix, len))
-			continue;
-		/* `stdio` or `stdio,signal=off`, but not `stdiox`. */
-		if (form->implied)
-			return char_form_parse(form, rest, ret, e);
-		if (!*rest || *rest == ',')
-			return char_form_parse(form, rest + (*rest == ','), ret,
-					       e);
-	}
-	return err_set(e, -EINVAL,
-		       "'%s' is no character device that vireo has (stdio, "
-		       "null, none, pty, file:PATH, unix:PATH, "
-		       "tcp:HOST:PORT)",
-		       text);
+	if (!f)
+		return -ENOENT;
+	conf = json_object_new_object();
+	if (!conf)
+		return err_set(e, -ENOMEM, "no memory for a chardev");
+	r = json_set(conf, "backend", json_object_new_string(f->backend), e);
+	if (!r && f->rest)
+		r = f->rest(text + strlen(f->word), conf, e);
+	if (!r)
+		*ret = take_ptr(conf);
+	return r;
 }
 
 /* --- opening --- */

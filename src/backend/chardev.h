@@ -81,10 +81,13 @@ struct chardev {
 
 /*
  * Makes the -chardev object ("backend", …) of the short form that -serial and
- * its like take: stdio, null, none, pty, file:PATH, unix:PATH[,…],
- * tcp:HOST:PORT[,…]. The caller adds "id", and puts it. -EINVAL.
+ * its like take: stdio, null, pty, file:PATH, unix:PATH[,…], tcp:HOST:PORT[,…].
+ * The caller adds "id", and puts it. -ENOENT, without a message, where it is
+ * none of these; -EINVAL.
  */
 int char_short_form(const char *text, struct json_object **ret, struct err *e);
+/* The words that they start with; NULL: no more. */
+const char *char_short_form_name(size_t i);
 
 /* Opens what a -chardev object describes ("backend", "id", …). */
 int char_open(struct json_object *conf, struct chardev **ret, struct err *e);

@@ -154,7 +154,8 @@ static int keyval_bare(struct keyval *kv, const char *word, size_t len)
 	if (is_help_word(word, len))
 		return json_set(kv->root, KEYVAL_HELP,
 				json_object_new_boolean(true), kv->e);
-	if (!(kv->flags & KEYVAL_BARE_BOOL))
+	/* A dot is no part of a switch, but of a file's name. */
+	if (!(kv->flags & KEYVAL_BARE_BOOL) || memchr(word, '.', len))
 		return len ? err_set(kv->e, -EINVAL,
 				     "expected '=' after '%.*s'", (int)len,
 				     word)

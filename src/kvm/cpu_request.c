@@ -16,7 +16,7 @@
 #include "kvm/vcpu.h"
 
 /* clang-format off */
-static const struct prop cpu_props[] = {
+const struct prop cpu_props[] = {
 	PROP_BOOL(struct cpu_request, check, "check", true,
 		  "warn about features that the host lacks"),
 	PROP_BOOL(struct cpu_request, enforce, "enforce", false,

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "base/prop.h"
 #include "base/types.h"
 
 struct kvm;
@@ -73,6 +74,8 @@ extern const char *const cpu_model_names[];
 const char *cpu_model_summary(const char *name);
 /* The i-th feature word that -cpu takes; NULL after the last. */
 const char *cpu_feature_name(size_t i);
+/* The properties that -cpu takes. */
+extern const struct prop cpu_props[];
 
 /* General registers for the boot CPU. */
 struct vcpu_boot {

@@ -47,6 +47,13 @@ static struct net_backend *netdev_find(struct backends *b, const char *id)
 	return NULL;
 }
 
+/* Says which option it was that failed with r. */
+static int name_option(struct json_object *conf, int r, struct err *e)
+{
+	err_prefix(e, "%s: ", config_where(conf));
+	return r;
+}
+
 static int open_object(struct backends *b, struct json_object *conf,
 		       struct err *e)
 {
@@ -54,11 +61,11 @@ static int open_object(struct backends *b, struct json_object *conf,
 	int r = object_new(conf, &o, e);
 
 	if (r)
-		return r;
+		return name_option(conf, r, e);
 	if (object_find(b, o->id)) {
-		r = err_set(e, -EEXIST, "-object: duplicate ID '%s'", o->id);
+		r = err_set(e, -EEXIST, "duplicate ID '%s'", o->id);
 		object_free(o);
-		return r;
+		return name_option(conf, r, e);
 	}
 	list_append(&b->objects, &o->link);
 	return 0;
@@ -71,11 +78,11 @@ static int open_chardev(struct backends *b, struct json_object *conf,
 	int r = char_open(conf, &c, e);
 
 	if (r)
-		return r;
+		return name_option(conf, r, e);
 	if (chardev_find(b, c->id)) {
-		r = err_set(e, -EEXIST, "-chardev: duplicate ID '%s'", c->id);
+		r = err_set(e, -EEXIST, "duplicate ID '%s'", c->id);
 		char_close(c);
-		return r;
+		return name_option(conf, r, e);
 	}
 	list_append(&b->chardevs, &c->link);
 	return 0;
@@ -86,7 +93,12 @@ static int open_blockdev(struct backends *b, struct json_object *conf,
 {
 	struct blk_node *n;
 
-	return blk_open(&b->blocks, conf, "-blockdev", &n, e);
+	/* Without a name nothing could use it. */
+	if (!json_object_object_get_ex(conf, "node-name", NULL))
+		return err_set(e, -EINVAL,
+			       "%s: Parameter 'node-name' is missing",
+			       config_where(conf));
+	return blk_open(&b->blocks, conf, config_where(conf), &n, e);
 }
 
 static int open_netdev(struct backends *b, struct json_object *conf,
@@ -96,11 +108,11 @@ static int open_netdev(struct backends *b, struct json_object *conf,
 	int r = net_open(conf, &n, e);
 
 	if (r)
-		return r;
+		return name_option(conf, r, e);
 	if (netdev_find(b, n->id)) {
-		r = err_set(e, -EEXIST, "-netdev: duplicate ID '%s'", n->id);
+		r = err_set(e, -EEXIST, "duplicate ID '%s'", n->id);
 		net_close(n);
-		return r;
+		return name_option(conf, r, e);
 	}
 	list_append(&b->netdevs, &n->link);
 	return 0;

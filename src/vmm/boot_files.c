@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libfdt.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -34,6 +35,23 @@ static int open_one(const char *option, const char *path, int *ret,
 	return 0;
 }
 
+static int read_dtb(struct boot_files *f, const char *path, struct err *e)
+{
+	int r = file_read(path, DTB_MAX, &f->dtb, &f->dtb_size, e), why;
+
+	if (r)
+		return err_prefix(e, "-dtb: "), r;
+	why = f->dtb_size < sizeof(struct fdt_header)
+		      ? -FDT_ERR_TRUNCATED
+		      : fdt_check_header(f->dtb);
+	if (!why && fdt_totalsize(f->dtb) > f->dtb_size)
+		why = -FDT_ERR_TRUNCATED;
+	if (!why)
+		return 0;
+	return err_set(e, -EINVAL, "-dtb: '%s' is not a device tree: %s", path,
+		       fdt_strerror(why));
+}
+
 int boot_files_open(struct boot_files *f, const struct vm_config *c,
 		    const char *kernel_cache, struct err *e)
 {
@@ -43,11 +61,8 @@ int boot_files_open(struct boot_files *f, const struct vm_config *c,
 	r = open_one("-kernel", c->kernel, &f->kernel, e);
 	if (!r)
 		r = open_one("-initrd", c->initrd, &f->initrd, e);
-	if (!r && c->dtb) {
-		r = file_read(c->dtb, DTB_MAX, &f->dtb, &f->dtb_size, e);
-		if (r)
-			(void)err_prefix(e, "-dtb: ");
-	}
+	if (!r && c->dtb)
+		r = read_dtb(f, c->dtb, e);
 	if (!r && c->kernel)
 		r = image_cache_open(&f->images, kernel_cache, e);
 	return r;

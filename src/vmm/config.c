@@ -32,6 +32,19 @@ int config_add(struct json_object **array, struct json_object *value,
 	return err_set(e, -ENOMEM, "out of memory");
 }
 
+int config_set_where(struct json_object *conf, const char *option,
+		     const char *arg, struct err *e)
+{
+	bool is_long = strlen(arg) > OPTION_QUOTE;
+	char *where;
+
+	if (asprintf(&where, "-%s %.*s%s", option, OPTION_QUOTE, arg,
+		     is_long ? "..." : "") < 0)
+		return err_set(e, -ENOMEM, "out of memory");
+	json_object_set_userdata(conf, where, json_object_free_userdata);
+	return 0;
+}
+
 bool config_has(struct json_object *array, const char *key, const char *value)
 {
 	size_t n = array ? json_object_array_length(array) : 0;

@@ -17,6 +17,11 @@ struct vm_config;
 int config_add(struct json_object **array, struct json_object *value,
 	       struct err *e);
 
+/* What config_where() says of conf: the option (without its dash) and its
+ * argument, which is cut where it is long. */
+int config_set_where(struct json_object *conf, const char *option,
+		     const char *arg, struct err *e);
+
 /* Has an object of array (or NULL) the string value under key? */
 bool config_has(struct json_object *array, const char *key, const char *value);
 

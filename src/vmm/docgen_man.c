@@ -124,6 +124,19 @@ static void man_entry(FILE *f, const struct help_entry *entry)
 	man_props(f, entry, NULL);
 }
 
+static void man_words(FILE *f, const struct help_kind *k)
+{
+	const char *word;
+
+	fputs(".PP\n", f);
+	man_text(f, k->words_heading);
+	fputc('\n', f);
+	for (size_t i = 0; (word = k->word_at(i)); i++) {
+		man_text(f, word);
+		fputc('\n', f);
+	}
+}
+
 static void man_kind(FILE *f, const struct help_kind *k)
 {
 	const char *group = NULL;
@@ -139,6 +152,8 @@ static void man_kind(FILE *f, const struct help_kind *k)
 		fputs(".TP\nAll of them\n", f);
 		man_props(f, NULL, k);
 	}
+	if (k->word_at)
+		man_words(f, k);
 }
 
 #define MAN_KIND(kind)                                                         \

@@ -18,7 +18,18 @@
 
 #define HELP_WIDTH 78 /* columns */
 
-/* Prints text in lines that start with indent spaces. */
+/* Prints a word, in lines that start with indent spaces; the column after. */
+static int print_word(FILE *f, int indent, int column, const char *word,
+		      int len)
+{
+	if (column && column + 1 + len > HELP_WIDTH) {
+		fputc('\n', f);
+		column = 0;
+	}
+	return column +
+	       fprintf(f, "%*s%.*s", column ? 1 : indent, "", len, word);
+}
+
 static void print_wrapped(FILE *f, int indent, const char *text)
 {
 	int column = 0;
@@ -26,12 +37,7 @@ static void print_wrapped(FILE *f, int indent, const char *text)
 	while (*text) {
 		int len = (int)strcspn(text, " ");
 
-		if (column && column + 1 + len > HELP_WIDTH) {
-			fputc('\n', f);
-			column = 0;
-		}
-		column += fprintf(f, "%*s%.*s", column ? 1 : indent, "", len,
-				  text);
+		column = print_word(f, indent, column, text, len);
 		text += len;
 		text += *text == ' ';
 	}
@@ -222,6 +228,30 @@ static void print_entry(FILE *f, const struct help_entry *entry)
 			entry->name);
 }
 
+static void print_words(FILE *f, const struct help_kind *k)
+{
+	const char *word;
+	int column = 0;
+
+	fprintf(f, "\n%s\n", k->words_heading);
+	for (size_t i = 0; (word = k->word_at(i)); i++)
+		column = print_word(f, 2, column, word, (int)strlen(word));
+	fputc('\n', f);
+}
+
+/* What goes with every one of a kind that has no help of its own. */
+static void print_common(FILE *f, const struct help_kind *k)
+{
+	const struct help_entry entry = {.name = k->what};
+
+	if (k->common && !k->has_props) {
+		fputc('\n', f);
+		print_props(f, &entry, k);
+	}
+	if (k->word_at)
+		print_words(f, k);
+}
+
 void help_print_kind(FILE *f, const struct help_kind *k)
 {
 	const char *group = NULL;
@@ -239,6 +269,7 @@ void help_print_kind(FILE *f, const struct help_kind *k)
 		else
 			print_entry(f, &entry);
 	}
+	print_common(f, k);
 }
 
 static const char *entry_name_at(const void *kind, size_t i)

@@ -75,6 +75,9 @@ static bool cpu_at(size_t i, struct help_entry *ret)
 const struct help_kind help_cpus = {
 	.what = "CPU model",
 	.heading = "Available CPUs:",
+	.common = cpu_props,
+	.words_heading = "Features (+NAME or NAME=on, -NAME or NAME=off):",
+	.word_at = cpu_feature_name,
 	.at = cpu_at,
 };
 

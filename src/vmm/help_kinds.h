@@ -33,6 +33,9 @@ struct help_kind {
 	/* And those of a member that is an object, `nest.prop=`; or NULL. */
 	const char *nest;
 	const struct prop *nested;
+	/* What else goes with all of them, under a heading; or NULL. */
+	const char *words_heading;
+	const char *(*word_at)(size_t i);
 	/* The i-th, in the order of lists; false: there is none. */
 	bool (*at)(size_t i, struct help_entry *ret);
 };

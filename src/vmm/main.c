@@ -6,6 +6,7 @@
  * Exit status: 0 the guest (or a signal) ended the machine, 1 an error, else
  * what the guest wrote to isa-debug-exit.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +17,21 @@
 #include "vmm/vm.h"
 
 #define STATUS_ERROR 1
+
+/* One line, whatever an argument that it quotes holds. */
+static void print_error(const char *text)
+{
+	char line[4 * ERR_TEXT_MAX], *at = line;
+
+	for (; *text; text++) {
+		if (iscntrl((unsigned char)*text))
+			at += sprintf(at, "\\x%02x", (unsigned char)*text);
+		else
+			*at++ = *text;
+	}
+	*at = 0;
+	fprintf(stderr, "vireo: %s\n", line);
+}
 
 static int run_vm(struct process *p, struct vm *vm, int *status, struct err *e)
 {
@@ -75,9 +91,8 @@ int main(int argc, char **argv)
 		r = run_doctor(argc, &status, &e);
 	else
 		r = run_options(argc, argv, &status, &e);
-	if (r) {
-		fprintf(stderr, "vireo: %s\n", e.text);
-		return STATUS_ERROR;
-	}
-	return status;
+	if (!r)
+		return status;
+	print_error(e.text);
+	return STATUS_ERROR;
 }

@@ -85,7 +85,8 @@ static int make_vm(struct microvm *mv, struct err *e)
 
 	if ((mv->pit || mv->pic) && mv->irqchip == PC_IRQ_SPLIT)
 		return err_set(e, -EINVAL,
-			       "pit=on and pic=on need kernel-irqchip=on");
+			       "-machine: pit=on and pic=on need "
+			       "kernel-irqchip=on");
 	r = kvm_new(&c, &vm->kvm, e);
 	if (!r)
 		r = memory_build(vm, mv->memory.ptr, LOW_RAM_END, HIGH_RAM, e);
@@ -275,9 +276,10 @@ static int dump_dtb(struct microvm *mv, struct err *e)
 
 	if (!r)
 		r = file_write(mv->dumpdtb, blob, len, e);
-	if (!r)
-		run_end(mv->m.vm, 0);
-	return r;
+	if (r)
+		return err_prefix(e, "-machine dumpdtb: "), r;
+	run_end(mv->m.vm, 0);
+	return 0;
 }
 
 static int make_tables(struct microvm *mv, struct boot_config *c,

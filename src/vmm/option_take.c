@@ -18,9 +18,6 @@
 #include "vmm/option.h"
 #include "vmm/option_props.h"
 
-/* How much of an argument config_where() gives back. */
-#define WHERE_QUOTE 160
-
 static void *option_target(const struct option_use *u)
 {
 	return (char *)u->c + u->opt->offset;
@@ -65,20 +62,6 @@ static int print_help(struct option_use *u, struct json_object *conf,
 	return 0;
 }
 
-/* So that config_where() can name the option later. */
-static int remember_where(const struct option_use *u, struct json_object *conf,
-			  struct err *e)
-{
-	size_t len = strlen(u->arg);
-	char *where;
-
-	if (asprintf(&where, "-%s %.*s%s", u->opt->name, WHERE_QUOTE, u->arg,
-		     len > WHERE_QUOTE ? "..." : "") < 0)
-		return err_set(e, -ENOMEM, "out of memory");
-	json_object_set_userdata(conf, where, json_object_free_userdata);
-	return 0;
-}
-
 /* *ret is NULL where help was printed instead. */
 static int parse_arg(struct option_use *u, struct json_object **ret,
 		     struct err *e)
@@ -94,7 +77,7 @@ static int parse_arg(struct option_use *u, struct json_object **ret,
 		return print_help(u, conf, e);
 	r = check_keys(o, conf, e);
 	if (!r)
-		r = remember_where(u, conf, e);
+		r = config_set_where(conf, u->opt->name, u->arg, e);
 	if (!r)
 		*ret = take_ptr(conf);
 	return r;
@@ -322,7 +305,7 @@ int option_take_global(struct option_use *u, struct err *e)
 		return err_set(e, -ENOMEM, "out of memory");
 	r = split_global(u->arg, conf, e);
 	if (!r)
-		r = remember_where(u, conf, e);
+		r = config_set_where(conf, u->opt->name, u->arg, e);
 	return r ? r : config_add(option_target(u), take_ptr(conf), e);
 }
 

@@ -66,10 +66,11 @@ const struct option options[] = {
 	{
 		.name = "cpu",
 		.group = OPTION_MACHINE,
-		.arg = "MODEL[,+FEATURE][,-FEATURE]...",
+		.arg = "MODEL[,+FEATURE][,-FEATURE][,FEATURE=on|off]"
+		       "[,prop=value]...",
 		.text = "The processor that the guest sees, with features "
 			"added and taken away; host by default. -cpu help "
-			"lists the models.",
+			"lists models, properties and features.",
 		.take = option_take_cpu,
 		CONFIG(cpu),
 		.kind = &help_cpus,

@@ -9,11 +9,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "backend/object.h"
+#include "base/json.h"
+#include "base/keyval.h"
 #include "base/log.h"
 #include "vmm/config.h"
 #include "vmm/jail.h"
@@ -41,6 +42,22 @@ static int make_spaces(struct vm *vm, struct err *e)
 	return r;
 }
 
+static const char *machine_name_at(const void *opaque, size_t i)
+{
+	(void)opaque;
+	return machine_classes[i] ? machine_classes[i]->name : NULL;
+}
+
+static int unknown_machine(const char *name, struct err *e)
+{
+	const char *near = nearest_name(name, machine_name_at, NULL);
+
+	err_set(e, -ENOENT, "-machine: unsupported machine type '%s'", name);
+	if (near)
+		return err_append(e, " (did you mean '%s'?)", near);
+	return err_append(e, " (-machine help lists them)");
+}
+
 static int make_machine(struct vm *vm, struct err *e)
 {
 	static const char *const skip[] = {"type", NULL};
@@ -52,10 +69,7 @@ static int make_machine(struct vm *vm, struct err *e)
 	if (conf && json_object_object_get_ex(conf, "type", &type))
 		c = machine_class_find(json_object_get_string(type));
 	if (!c)
-		return err_set(e, -ENOENT,
-			       "-machine: unsupported machine type '%s' "
-			       "(-machine help lists them)",
-			       json_object_get_string(type));
+		return unknown_machine(json_text(type), e);
 	m = calloc(1, c->size);
 	if (!m)
 		return err_set(e, -ENOMEM, "out of memory");
@@ -68,7 +82,7 @@ static int make_machine(struct vm *vm, struct err *e)
 	if (!r)
 		r = props_link(c->props, m, c->name, backends_resolve,
 			       &vm->backends, e);
-	return r ? (err_prefix(e, "-machine "), r) : 0;
+	return r ? (err_prefix(e, "-machine: "), r) : 0;
 }
 
 static int build_machine(struct vm *vm, struct err *e)
@@ -155,6 +169,7 @@ struct stage {
 static const struct stage build_stages[] = {
 	{"signals", run_init},
 	{"spaces", make_spaces},
+	{"-global", vm_check_globals},
 	{"machine", make_machine},
 	{"-smp", check_cpus},
 	{"board", build_machine},

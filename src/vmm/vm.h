@@ -122,6 +122,9 @@ int vm_add_part(struct vm *vm, const char *driver, struct bus *bus,
 		const struct part_value *values, size_t n, struct err *e);
 /* The serial ports that -serial (or its default) asks for. */
 int vm_add_serials(struct vm *vm, struct bus *isa, struct err *e);
+/* Are drivers, properties and values of -global all known and fit, whether or
+ * not there is such a device? */
+int vm_check_globals(struct vm *vm, struct err *e);
 /* As -device, from its parsed form. */
 int vm_add_device_option(struct vm *vm, struct json_object *conf,
 			 struct err *e);

@@ -51,25 +51,52 @@ static int find_class(const char *driver, bool by_user,
 	return -ENOENT;
 }
 
+static int apply_global(struct json_object *g, struct device *d, struct err *e)
+{
+	return props_set_text(d->class->props, d, conf_str(g, "property"),
+			      conf_str(g, "value"), e);
+}
+
 static int apply_globals(struct vm *vm, struct device *d, struct err *e)
+{
+	struct json_object *globals = vm->config->globals;
+	size_t n = globals ? json_object_array_length(globals) : 0;
+	int r = 0;
+
+	for (size_t i = 0; !r && i < n; i++) {
+		struct json_object *g = json_object_array_get_idx(globals, i);
+
+		if (device_class_find(conf_str(g, "driver")) == d->class)
+			r = apply_global(g, d, e);
+	}
+	return r;
+}
+
+static int check_global(struct json_object *g, struct err *e)
+{
+	const struct device_class *c;
+	struct device *d = NULL;
+	int r = find_class(conf_str(g, "driver"), false, &c, e);
+
+	if (!r)
+		r = device_new(c, NULL, &d, e);
+	if (!r)
+		r = apply_global(g, d, e);
+	device_free(d);
+	return r;
+}
+
+int vm_check_globals(struct vm *vm, struct err *e)
 {
 	struct json_object *globals = vm->config->globals;
 	size_t n = globals ? json_object_array_length(globals) : 0;
 
 	for (size_t i = 0; i < n; i++) {
 		struct json_object *g = json_object_array_get_idx(globals, i);
-		const char *driver = conf_str(g, "driver");
-		int r;
+		int r = check_global(g, e);
 
-		if (!driver || device_class_find(driver) != d->class)
-			continue;
-		r = props_set_text(d->class->props, d, conf_str(g, "property"),
-				   conf_str(g, "value"), e);
-		if (r) {
-			(void)err_prefix(e, "-global %s.%s: ", driver,
-					 conf_str(g, "property"));
-			return r;
-		}
+		if (r)
+			return err_prefix(e, "%s: ", config_where(g)), r;
 	}
 	return 0;
 }

@@ -135,8 +135,8 @@ static void comes_to(void **state)
 		 MEMBER(serials), "[\"none\",\"serial1\",\"c0\"]"},
 		{"-serial none -serial file:/a,b -serial chardev:c0",
 		 MEMBER(chardevs),
-		 "[{\"backend\":\"file\",\"id\":\"serial1\","
-		 "\"path\":\"/a,b\"}]"},
+		 "[{\"backend\":\"file\",\"path\":\"/a,b\","
+		 "\"id\":\"serial1\"}]"},
 		{"-nographic", MEMBER(serials), "[\"serial0\"]"},
 		{"-display none", MEMBER(serials), "[\"serial0\"]"},
 		{"-nographic -nodefaults", MEMBER(serials), "null"},

@@ -17,18 +17,16 @@ static void expands(void **state)
 		{"null", "{\"backend\":\"null\",\"id\":\"s\"}"},
 		{"pty", "{\"backend\":\"pty\",\"id\":\"s\"}"},
 		{"file:a b,c",
-		 "{\"backend\":\"file\",\"id\":\"s\",\"path\":\"a b,c\"}"},
-		{"pipe:/p",
-		 "{\"backend\":\"pipe\",\"id\":\"s\",\"path\":\"/p\"}"},
+		 "{\"backend\":\"file\",\"path\":\"a b,c\",\"id\":\"s\"}"},
 		{"unix:/s,server,nowait",
-		 "{\"backend\":\"socket\",\"id\":\"s\",\"path\":\"/s\","
-		 "\"server\":\"on\",\"wait\":\"off\"}"},
+		 "{\"backend\":\"socket\",\"path\":\"/s\","
+		 "\"server\":\"on\",\"wait\":\"off\",\"id\":\"s\"}"},
 		{"tcp::4444,server=on",
-		 "{\"backend\":\"socket\",\"id\":\"s\",\"host\":\"\","
-		 "\"port\":\"4444\",\"server\":\"on\"}"},
+		 "{\"backend\":\"socket\",\"host\":\"\",\"port\":\"4444\","
+		 "\"server\":\"on\",\"id\":\"s\"}"},
 		{"tcp:[::1]:22",
-		 "{\"backend\":\"socket\",\"id\":\"s\",\"host\":\"::1\","
-		 "\"port\":\"22\"}"},
+		 "{\"backend\":\"socket\",\"host\":\"::1\",\"port\":\"22\","
+		 "\"id\":\"s\"}"},
 	};
 
 	(void)state;
@@ -64,6 +62,11 @@ static void refuses(void **state)
 		{"mon:stdio", "there is no monitor to share the port with: "
 			      "leave out 'mon:'"},
 		{"vc", "there is no graphical console: use stdio"},
+		{"vc:80Cx24C", "there is no graphical console: use stdio"},
+		{"pipe:/p", "'pipe:/p' is not a valid serial port target "
+			    "(stdio, none, null, pty, file:FILE, unix:PATH, "
+			    "tcp:HOST:PORT or chardev:ID)"},
+		{"unix:server=on", "a path is missing"},
 		{"file:", "a path is missing"},
 		{"unix:", "a path is missing"},
 		{"unix:,server", "a path is missing"},
