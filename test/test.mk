@@ -97,6 +97,7 @@ process_tests =
 process_tests += test/process/backends
 process_tests += test/process/daemon
 process_tests += test/process/ends
+process_tests += test/process/options
 process_tests += test/process/terminal
 
 # Its allocations fail when told to.

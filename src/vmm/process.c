@@ -39,11 +39,13 @@ void process_open_std(void)
 
 int process_flush_stdout(struct err *e)
 {
-	errno = 0;
-	if (!ferror(stdout) && !fflush(stdout))
-		return 0;
-	return err_set_errno(e, errno ? -errno : -EIO,
-			     "cannot write to standard output");
+	/* The reason of an earlier failure is forgotten. */
+	if (ferror(stdout))
+		return err_set(e, -EIO, "cannot write to standard output");
+	if (fflush(stdout))
+		return err_set_errno(e, -errno,
+				     "cannot write to standard output");
+	return 0;
 }
 
 /* The parent's side: exits as the child says, or as it died. */

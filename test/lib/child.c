@@ -268,8 +268,7 @@ int child_wait(struct child *c)
 	return child_code(c->status);
 }
 
-/* What it left in the pipes. */
-static void child_drain(struct child *c)
+void child_drain(struct child *c)
 {
 	double end = child_now() + 2;
 

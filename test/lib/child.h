@@ -83,6 +83,8 @@ void child_check_alive(struct child *c, const char *word);
 
 /* Waits for the end: the exit status, or 128 + the signal. */
 int child_wait(struct child *c);
+/* Reads what it left in the pipes. */
+void child_drain(struct child *c);
 /* Waits for the end and releases everything; the run must end so. */
 void child_end(struct child *c, int status);
 
