@@ -179,7 +179,8 @@ bench: vireo
 
 # End-to-end tests: Linux under vireo, in the lab where this host cannot.
 dist_noinst_SCRIPTS += %D%/tap-run %D%/e2e/run %D%/e2e/boot.sh \
-	%D%/e2e/disk.sh %D%/e2e/net.sh %D%/e2e/errors.sh %D%/e2e/guest-init
+	%D%/e2e/disk.sh %D%/e2e/net.sh %D%/e2e/jail.sh %D%/e2e/errors.sh \
+	%D%/e2e/guest-init
 dist_noinst_DATA += %D%/e2e/lib.sh
 dist_noinst_SCRIPTS += %D%/e2e/host %D%/e2e/smoke.sh
 
@@ -211,8 +212,9 @@ check-lab: all $(check_PROGRAMS)
 		$(srcdir)/%D%/e2e/host \
 		$(in_lab)/test/kvm/cpu $(in_lab)/test/kvm/io \
 		$(in_lab)/test/kvm/irq $(in_lab)/test/kvm/run \
+		$(in_lab)/test/process/backends $(in_lab)/test/process/ends \
 		$(e2e):boot.sh:-m:6144 $(e2e):disk.sh:-s:2 $(e2e):net.sh:-s:2 \
-		$(e2e):errors.sh
+		$(e2e):jail.sh:-s:2 $(e2e):errors.sh
 .PHONY: check-lab bench fuzz check-fuzz
 
 # cmocka has no static library: what needs none, and one boot.

@@ -7,20 +7,6 @@ set -uo pipefail
 TMP=$(mktemp -d)
 trap 'rm -rf "$TMP"' EXIT
 
-lab=$(dirname "$0")/../lab
-mkdir "$TMP/root"
-echo "written by the host" >"$TMP/root/from-host"
-
-new_disk() {
-	rm -f "$TMP/disk"
-	"$lab/mkrootfs" -s 64 "$TMP/root" "$TMP/disk"
-}
-
-# host_has FILE: prints a file of the image.
-host_has() {
-	debugfs -R "cat /$1" "$TMP/disk" 2>/dev/null
-}
-
 is_clean() {
 	e2fsck -fn "$TMP/disk" >"$TMP/err" 2>&1
 }

@@ -128,3 +128,24 @@ disk() {
 		-blockdev driver=raw,node-name=d0,file=f0,discard=unmap
 		-device "virtio-blk-device,drive=d0${2:+,$2}")
 }
+
+# new_disk: $TMP/disk, an ext4 file system with a file from-host.
+new_disk() {
+	mkdir -p "$TMP/root"
+	echo "written by the host" >"$TMP/root/from-host"
+	rm -f "$TMP/disk"
+	"$(dirname "$0")/../lab/mkrootfs" -s 64 "$TMP/root" "$TMP/disk"
+}
+
+# host_has FILE [DISK]: prints a file of the disk.
+host_has() {
+	debugfs -R "cat /$1" "${2:-$TMP/disk}" 2>/dev/null
+}
+
+# without_uring: from here on vireo finds io_uring forbidden.
+without_uring() {
+	printf '#!/bin/sh\nexec %q %q "$@"\n' "$WITHOUT_URING" "$VIREO" \
+		>"$TMP/without-uring"
+	chmod +x "$TMP/without-uring"
+	VIREO=$TMP/without-uring
+}

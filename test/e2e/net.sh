@@ -53,5 +53,7 @@ TAP_FLAGS='' NETDEV='' transfer "packed rings" ,packed=on
 TAP_FLAGS='' NETDEV='' transfer "no offloads" \
 	,csum=off,gso=off,guest_csum=off,mrg_rxbuf=off
 TAP_FLAGS=multi_queue NETDEV=,queues=2 transfer "two queue pairs" ,mq=on
+without_uring
+TAP_FLAGS='' NETDEV='' transfer "without io_uring" ""
 
 finish

@@ -29,21 +29,6 @@ static double child_now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* Tests are beside the program: BUILD/test/process/x, BUILD/vireo. */
-const char *child_path(const char *name, char *buf, size_t len)
-{
-	char path[CHILD_PATH], *end;
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
-
-	assert_true(n > 0);
-	path[n] = 0;
-	end = strstr(path, "/test/");
-	assert_non_null(end);
-	*end = 0;
-	assert_true((size_t)snprintf(buf, len, "%s/%s", path, name) < len);
-	return buf;
-}
-
 /* --- starting --- */
 
 static void child_add(char **argv, size_t *n, const char *const *words)
@@ -68,8 +53,8 @@ static void child_exec(const struct child_start *s)
 	char *argv[CHILD_ARGS] = {NULL};
 	size_t n = 0;
 
-	child_path("vireo", vireo, sizeof(vireo));
-	child_path("test/guest/talk", guest, sizeof(guest));
+	build_path("vireo", vireo, sizeof(vireo));
+	build_path("test/guest/talk", guest, sizeof(guest));
 	child_add(argv, &n, name);
 	if (!s->bare)
 		child_add(argv, &n, machine);

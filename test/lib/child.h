@@ -88,9 +88,6 @@ void child_drain(struct child *c);
 /* Waits for the end and releases everything; the run must end so. */
 void child_end(struct child *c, int status);
 
-/* The path of a file beside the program: "vireo", "test/guest/talk". */
-const char *child_path(const char *name, char *buf, size_t len);
-
 /* Does it become true within the time that a test waits? */
 bool child_eventually(bool (*is_true)(void *arg), void *arg);
 

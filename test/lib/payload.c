@@ -162,18 +162,26 @@ void payload_free(struct payload *p)
 	free(p);
 }
 
-/* Payloads are built beside the tests: BUILD/test/kvm/x, BUILD/test/guest. */
-static int payload_open(const char *name)
+/* Tests are in BUILD/test/…/x. */
+void build_path(const char *name, char *buf, size_t len)
 {
-	char path[PATH_MAX], *end;
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	ssize_t n = readlink("/proc/self/exe", buf, len - 1);
+	char *end;
 
 	assert_true(n > 0);
-	path[n] = 0;
-	end = strstr(path, "/test/");
+	buf[n] = 0;
+	end = strstr(buf, "/test/");
 	assert_non_null(end);
-	assert_true(strlen(name) + 16 < (size_t)(path + sizeof(path) - end));
-	(void)sprintf(end, "/test/guest/%s", name);
+	len -= (size_t)(end - buf);
+	assert_true((size_t)snprintf(end, len, "/%s", name) < len);
+}
+
+static int payload_open(const char *name)
+{
+	char file[64], path[PATH_MAX];
+
+	(void)snprintf(file, sizeof(file), "test/guest/%s", name);
+	build_path(file, path, sizeof(path));
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 

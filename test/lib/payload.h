@@ -70,6 +70,9 @@ void payload_wait(struct payload *p, struct payload_end *ret);
 /* All of the above: succeeds where the payload returns 0. */
 void payload_pass(struct payload *p);
 
+/* The path of a file of the build: "vireo", "test/guest/io". */
+void build_path(const char *name, char *buf, size_t len);
+
 /* A word of the mailbox. */
 _Atomic uint64_t *payload_mailbox(struct payload *p, unsigned i);
 
