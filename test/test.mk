@@ -153,7 +153,7 @@ AM_TESTS_ENVIRONMENT = LINT_CC='$(CC)' LINT_NM='$(NM)' \
 	LINT_CFLAGS='$(AM_CFLAGS) $(CFLAGS)'; \
 	export LINT_CC LINT_NM LINT_CPPFLAGS LINT_CFLAGS;
 tree_checks = %D%/lint/dist %D%/lint/globals %D%/lint/headers \
-	%D%/lint/layers %D%/lint/spdx
+	%D%/lint/layers %D%/lint/spdx %D%/lint/syscalls
 dist_check_SCRIPTS += $(tree_checks)
 dist_noinst_DATA += %D%/lint/globals.txt %D%/lint/lib.sh
 TESTS += $(tree_checks)

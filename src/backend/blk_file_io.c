@@ -11,7 +11,6 @@
  * buffers are made by blk_file_bind(), and who finds none waits.
  *
  * Threads: the loop's.
- * Syscalls: those of base/loop_uring.c or base/loop_epoll.c
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -3,7 +3,7 @@
  * Character back end "file": output to a file, or to what a path names.
  *
  * Threads: as in backend/chardev.h.
- * Syscalls: set-up: openat, newfstatat, close; the rest: char_fd.c
+ * Syscalls: set-up: openat, newfstatat, close
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -9,8 +9,7 @@
  *
  * Spec: pty(7).
  * Threads: as in backend/chardev.h.
- * Syscalls: main, io: poll; set-up: openat, ioctl (TIOC*, TC*), close;
- *       the rest: char_fd.c
+ * Syscalls: main, io: poll; set-up: openat, ioctl (TIOC*, TC*), close
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -10,8 +10,7 @@
  * Spec: unix(7), tcp(7).
  * Threads: as in backend/chardev.h.
  * Syscalls: main, io: accept4, close; set-up: socket, bind, listen, connect,
- *       getsockname, setsockopt, getsockopt, fcntl, unlink, lstat, accept4;
- *       the rest: char_fd.c
+ *       getsockname, setsockopt, getsockopt, fcntl, unlink, lstat, accept4
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -12,8 +12,7 @@
  * the flag is set on the shared one, and taken back at the end.
  *
  * Threads: as in backend/chardev.h.
- * Syscalls: main: fcntl; set-up: openat, dup3, fcntl, newfstatat, ioctl;
- *       the rest: char_fd.c, terminal.c
+ * Syscalls: main: fcntl; set-up: openat, dup3, fcntl, newfstatat, ioctl
  */
 #include <errno.h>
 #include <fcntl.h>

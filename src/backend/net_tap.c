@@ -6,8 +6,8 @@
  *
  * Spec: Linux Documentation/networking/tuntap.rst; uapi/linux/if_tun.h.
  * Threads: as in backend/net.h.
- * Syscalls: main: readv and writev, or the ring; ioctl TUNSETOFFLOAD,
- *           TUNSETVNETHDRSZ, TUNSETQUEUE when the driver negotiates
+ * Syscalls: main: readv, writev (or the ring), ioctl (TUNSETOFFLOAD,
+ *           TUNSETVNETHDRSZ, TUNSETQUEUE: when the driver negotiates)
  */
 #include <ctype.h>
 #include <errno.h>

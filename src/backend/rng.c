@@ -3,7 +3,7 @@
  * Entropy: the host kernel's generator by getrandom(2), or what a file gives.
  *
  * Threads: complete, fini, bind: main. read, cancel: the loop of bind.
- * Syscalls: main: getrandom; readv or the ring
+ * Syscalls: main: getrandom, readv (or the ring)
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -5,7 +5,7 @@
  * Spec: Linux Documentation/virt/kvm/api.rst, 4.20, 4.46, and
  *       virt/kvm/x86/cpuid.rst; Intel SDM 2A, CPUID; AMD APM 3, appendix E.
  * Threads: main.
- * Syscalls: main: ioctl, arch_prctl
+ * Syscalls: set-up: ioctl, arch_prctl
  */
 #include "kvm/cpuid.h"
 

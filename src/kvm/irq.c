@@ -15,7 +15,7 @@
  * Spec: Linux Documentation/virt/kvm/api.rst, 4.25, 4.52, 4.59, 4.70, 4.75;
  *       Intel SDM 3A, 11.11 (message format).
  * Threads: any.
- * Syscalls: any: ioctl, eventfd2, futex
+ * Syscalls: all: ioctl, futex; set-up: eventfd2
  */
 #include <errno.h>
 #include <stdlib.h>

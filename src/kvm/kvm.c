@@ -14,7 +14,7 @@
  * Spec: Linux Documentation/virt/kvm/api.rst, sections 4.1 to 4.5, 4.24, 4.35,
  *       4.71, 7.5, 7.7.
  * Threads: main; kvm_peek any.
- * Syscalls: main: openat, ioctl, access, close; vcpu: ioctl
+ * Syscalls: main: close; all: ioctl; set-up: openat, access
  */
 #include "kvm/kvm.h"
 

@@ -11,7 +11,7 @@
  * interpret ring 0 give themselves away by their speed.
  *
  * Threads: main; results come from the vCPU's thread under the lock.
- * Syscalls: main: mmap, munmap, futex
+ * Syscalls: set-up: mmap, munmap, futex
  */
 #include "kvm/probe.h"
 

@@ -32,8 +32,9 @@
  * Spec: Linux Documentation/virt/kvm/api.rst, 4.10 and section 5
  *       (immediate_exit).
  * Threads: as in the header; "its thread" is the vCPU's.
- * Syscalls: main: ioctl, mmap, munmap, close, rt_sigaction, clone3, tgkill,
- *           futex; vcpu: ioctl, futex, rt_sigprocmask, rt_sigreturn; any: tgkill
+ * Syscalls: main: ioctl, munmap, close, futex; vcpu: ioctl, futex,
+ *           rt_sigprocmask, rt_sigreturn; all: tgkill; set-up: mmap,
+ *           rt_sigaction, clone3
  */
 #include "kvm/vcpu.h"
 

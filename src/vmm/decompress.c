@@ -9,7 +9,7 @@
  * bzip2 needs 3.6 MiB. Zstandard uses the result itself as its window.
  *
  * Threads: main.
- * Syscalls: main: madvise mmap munmap brk
+ * Syscalls: main: madvise, mmap, munmap, brk
  */
 #define ZSTD_STATIC_LINKING_ONLY /* ZSTD_d_stableOutBuffer */
 #include "vmm/decompress.h"

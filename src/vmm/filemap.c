@@ -10,7 +10,7 @@
  * mapping alone; any other SIGBUS goes to the handler that was there before.
  *
  * Threads: main.
- * Syscalls: main: fstat pread64 mmap munmap madvise; any: rt_sigaction
+ * Syscalls: main: fstat, pread64, mmap, munmap, madvise; all: rt_sigaction
  */
 #include "vmm/filemap.h"
 

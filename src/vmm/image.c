@@ -9,8 +9,8 @@
  * the host.
  *
  * Threads: main.
- * Syscalls: main: fstat pread64 mmap madvise close; pwrite64 ftruncate at the
- *           first start only
+ * Syscalls: main: fstat, pread64, mmap, madvise, close; set-up: pwrite64,
+ *           ftruncate
  */
 #include "vmm/image.h"
 

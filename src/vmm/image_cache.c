@@ -9,8 +9,8 @@
  * is in it becomes a guest's kernel. The IMAGES_MAX used last are kept.
  *
  * Threads: main.
- * Syscalls: main: openat mkdirat renameat unlinkat getdents64 futimens, at the
- *           first start only; fstat mmap
+ * Syscalls: main: fstat, mmap; set-up: openat, mkdirat, renameat, unlinkat,
+ *           getdents64, utimensat
  */
 #include "vmm/image_cache.h"
 

@@ -3,7 +3,7 @@
  * The steps that confine a thread.
  *
  * Threads: each on the thread that it confines.
- * Syscalls: main vcpu: prctl seccomp, before the filter is in force
+ * Syscalls: set-up: prctl, seccomp
  */
 #include "vmm/jail.h"
 

@@ -11,8 +11,7 @@
  *
  * Spec: Linux Documentation/x86/boot.rst, protocols 2.10 to 2.15.
  * Threads: main.
- * Syscalls: main: mincore (first start only), madvise, and those of the files
- *           it calls
+ * Syscalls: main: madvise; set-up: mincore
  */
 #include "vmm/loader.h"
 

@@ -12,7 +12,6 @@
  *
  * Spec: Linux arch/x86/boot/compressed/misc.c (what its decompressor does).
  * Threads: main.
- * Syscalls: main: those of vmm/filemap.c and vmm/decompress.c
  */
 #include "vmm/vmlinux.h"
 
