@@ -23,6 +23,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "vmm/seccomp_filters.h"
+
 #define ARGS_MAX  6
 #define WORDS_MAX (2 + 4 * ARGS_MAX)
 
@@ -72,6 +74,7 @@ static const struct {
 	NAME(PROT_READ),
 	NAME(PROT_WRITE),
 #undef NAME
+	{"SELF", SECCOMP_SELF},
 	{"TUNSETOFFLOAD", 0x400454d0},
 	{"TUNSETVNETHDRSZ", 0x400454d8},
 	{"TUNSETQUEUE", 0x400454d9},
@@ -215,7 +218,7 @@ static size_t print_code(const char *role, const char *kind, int fd)
 	struct instruction in;
 	size_t n = 0;
 
-	printf("\nstatic struct sock_filter %s_%s[] = {\n", role, kind);
+	printf("\nstatic const struct sock_filter %s_%s[] = {\n", role, kind);
 	while (read(fd, &in, sizeof(in)) == sizeof(in)) {
 		printf("\t{0x%02x, %u, %u, 0x%08xu},\n", in.code, in.jt, in.jf,
 		       in.k);

@@ -11,11 +11,13 @@
 #include <json-c/json.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "base/types.h"
 #include "vmm/config.h"
@@ -46,17 +48,31 @@ static int no_new_privs(enum jail_role role, enum sandbox mode, struct err *e)
 	return 0;
 }
 
+/* The code, with this process's id where the lists have SELF. */
+static struct sock_filter *own_code(const struct seccomp_filter *f)
+{
+	struct sock_filter *code = malloc(f->len * sizeof(*code));
+
+	for (unsigned i = 0; code && i < f->len; i++) {
+		code[i] = f->code[i];
+		if (BPF_CLASS(code[i].code) == BPF_JMP &&
+		    code[i].k == SECCOMP_SELF)
+			code[i].k = (uint32_t)getpid();
+	}
+	return code;
+}
+
 static int install_filter(enum jail_role role, enum sandbox mode,
 			  struct err *e)
 {
 	const struct seccomp_filter *f = mode == SANDBOX_LOG
 						 ? &seccomp_log_filters[role]
 						 : &seccomp_filters[role];
-	struct sock_fprog prog = {
-		.len = f->len,
-		.filter = f->code,
-	};
+	AUTO_FREE struct sock_filter *code = own_code(f);
+	struct sock_fprog prog = {.len = f->len, .filter = code};
 
+	if (!code)
+		return err_set(e, -ENOMEM, "out of memory");
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog))
 		return err_set_errno(e, -errno,
 				     "cannot install the seccomp filter '%s' "

@@ -7,10 +7,13 @@
 
 struct sock_filter;
 
+/* Stands for the process's own id in the lists' code. */
+#define SECCOMP_SELF 0x53454c46U
+
 struct seccomp_filter {
 	const char *name; /* of the role */
 	unsigned short len;
-	struct sock_filter *code;
+	const struct sock_filter *code;
 };
 
 /* What is not on the list kills the process (is logged and let through). */

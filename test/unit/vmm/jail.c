@@ -105,6 +105,11 @@ static void kills_its_parent(void)
 	(void)!syscall(SYS_kill, getppid(), 0);
 }
 
+static void signals_its_parent(void)
+{
+	(void)!syscall(SYS_tgkill, getppid(), getppid(), 0);
+}
+
 static void writes_and_allocates(void)
 {
 	char *p = calloc(1, 1 << 20);
@@ -113,13 +118,15 @@ static void writes_and_allocates(void)
 		_exit(1);
 	p[100] = 1;
 	free(p);
+	if (syscall(SYS_tgkill, getpid(), getpid(), 0))
+		_exit(2);
 }
 
 static void (*const forbidden[])(void) = {
 	opens_a_file,	  makes_a_socket, executes,
 	forks,		  traces,	  maps_code,
 	makes_code,	  makes_a_ring,	  injects_a_terminal_byte,
-	kills_its_parent,
+	kills_its_parent, signals_its_parent,
 };
 
 static void kills_what_is_not_listed(void **state)
