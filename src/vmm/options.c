@@ -210,8 +210,10 @@ const struct option options[] = {
 		.name = "drive",
 		.group = OPTION_DEVICES,
 		.arg = "file=FILE[,if=virtio|none][,id=ID][,format=raw]"
-		       "[,readonly=on|off][,cache=MODE][,aio=HOW]"
-		       "[,discard=unmap|ignore][,snapshot=on|off]"
+		       "[,readonly=on|off]"
+		       "[,cache=writeback|none|writethrough|directsync|unsafe]"
+		       "[,aio=io_uring][,discard=unmap|ignore]"
+		       "[,snapshot=on|off]"
 		       "[,serial=TEXT]",
 		.text = "A disk in one option: the -blockdev nodes for FILE "
 			"and, with if=virtio (the default), the device. With "
@@ -271,7 +273,12 @@ const struct option options[] = {
 		.group = OPTION_DEVICES,
 		.arg = "stdio|none|null|pty|file:FILE|unix:PATH[,server=on]|"
 		       "tcp:HOST:PORT|chardev:ID",
-		.text = "Where the next serial port (COM1 first) leads to.",
+		.text = "Where the next serial port (COM1 first) leads to: "
+			"the terminal, nowhere (the port is there, unless "
+			"none), a new terminal, whose name is logged, a file, "
+			"a socket, or a -chardev. Without any -serial, the "
+			"first port is on stdio, unless -nodefaults, a "
+			"-chardev stdio or -device isa-serial says otherwise.",
 		.take = option_take_serial,
 		CONFIG(serials),
 		.values = serial_values,
@@ -281,7 +288,7 @@ const struct option options[] = {
 		.group = OPTION_DEVICES,
 		.text = "No display, and the first serial port on the "
 			"terminal unless -serial or -nodefaults says "
-			"otherwise.",
+			"otherwise: as without this option.",
 		.take = option_take_flag,
 		CONFIG(nographic),
 	},
@@ -338,7 +345,8 @@ const struct option options[] = {
 		.name = "nodefaults",
 		.group = OPTION_DEVICES,
 		.text = "Only what the command line asks for: the first "
-			"serial port is not put on the terminal.",
+			"serial port is not put on the terminal, which is all "
+			"that is there by default.",
 		.take = option_take_flag,
 		CONFIG(nodefaults),
 	},
@@ -378,8 +386,11 @@ const struct option options[] = {
 	{
 		.name = "daemonize",
 		.group = OPTION_RUN,
-		.text = "Goes into the background once the guest is set up; "
-			"errors until then are reported, with status 1.",
+		.text = "Goes into the background once the guest is set up: "
+			"the command returns then, with status 0, and errors "
+			"until then are reported, with status 1. The daemon "
+			"leaves session, terminal and working directory; use "
+			"-D for what it logs after.",
 		.take = option_take_flag,
 		CONFIG(daemonize),
 	},
@@ -388,7 +399,8 @@ const struct option options[] = {
 		.group = OPTION_RUN,
 		.arg = "FILE",
 		.text = "Keeps the process id in FILE, locked: a second "
-			"process with the same file is refused.",
+			"process with the same file is refused, one that was "
+			"left over is taken. It is removed at the end.",
 		.take = option_take_string,
 		CONFIG(pidfile),
 		.words = OPTION_WORDS_FILE,
@@ -398,10 +410,10 @@ const struct option options[] = {
 		.group = OPTION_RUN,
 		.arg = "on|off|log",
 		.text = "The sandbox around the process is on; off and log "
-			"(report, do not kill) are for finding faults. "
-			"obsolete, elevateprivileges, spawn and "
-			"resourcecontrol can be given as deny, which they "
-			"always are.",
+			"(the kernel logs what it would stop, and lets it "
+			"through) are for finding faults. obsolete, "
+			"elevateprivileges, spawn and resourcecontrol can be "
+			"given as deny, which they always are.",
 		.take = option_take_merge,
 		CONFIG(sandbox),
 		.implied = "enable",
