@@ -16,7 +16,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: without-uring PROGRAM [ARGUMENT]…\n");
 		return 2;
 	}
-	if (!no_uring(EPERM))
+	if (!no_uring(SYS_io_uring_setup, EPERM))
 		execvp(argv[1], argv + 1);
 	fprintf(stderr, "without-uring: %s: %s\n", argv[1], strerror(errno));
 	return 127;

@@ -21,14 +21,21 @@ typedef void (*engine)(void);
 
 static void forbid(void)
 {
-	if (no_uring(EPERM))
+	if (no_uring(SYS_io_uring_setup, EPERM))
 		_exit(97);
 }
 
 /* As a kernel before 5.1. */
 static void lack(void)
 {
-	if (no_uring(ENOSYS))
+	if (no_uring(SYS_io_uring_setup, ENOSYS))
+		_exit(97);
+}
+
+/* A ring that takes no restrictions and no files. */
+static void lack_parts(void)
+{
+	if (no_uring(SYS_io_uring_register, EINVAL))
 		_exit(97);
 }
 
@@ -181,6 +188,7 @@ static void where_io_uring_is_unknown(void **state)
 {
 	(void)state;
 	on_pipes(lack);
+	on_pipes(lack_parts);
 }
 
 static int remove_files(void **state)

@@ -142,7 +142,7 @@ static void takes(void **state)
 		{"-serial", "stdio", "-object",
 		 "memory-backend-memfd,id=m,size=8M", "-machine",
 		 "memory-backend=m"},
-		{"-serial", "stdio", "-sandbox", "on,spawn=deny", "-d",
+		{"-serial", "stdio", "-sandbox", "spawn=deny", "-d",
 		 "guest_errors,unimp"},
 		{"-serial", "stdio", "-device",
 		 "virtio-blk-device,drive=d,id=a.b-c_1", "-blockdev",
