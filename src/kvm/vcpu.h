@@ -109,8 +109,8 @@ int vcpu_set_boot(struct vcpu *v, const struct vcpu_boot *b, struct err *e);
 int vcpu_reset(struct vcpu *v, struct err *e);
 
 /*
- * Starts the thread, and returns once thread_start() has: with its error, the
- * thread then being gone. It waits until vcpu_resume().
+ * Starts the thread, and returns once it waits for vcpu_resume(); or with
+ * thread_start()'s error, the thread then being gone.
  */
 int vcpu_start(struct vcpu *v, struct err *e);
 void vcpu_resume(struct vcpu *v);

@@ -300,6 +300,22 @@ static void busy_while_running(void **state)
 	payload_free(p);
 }
 
+/* Started and not resumed: at once it may be reset. */
+static void waits_once_it_has_started(void **state)
+{
+	struct payload *p = new_payload(SPIN, false, KVM_IRQCHIP_NONE);
+	struct err e = {0};
+
+	(void)state;
+	for (int i = 0; i < 200; i++) {
+		assert_int_equal(vcpu_start(p->cpus[0], &e), 0);
+		if (vcpu_reset(p->cpus[0], &e))
+			fail_msg("%s", e.text);
+		vcpu_stop(p->cpus[0]);
+	}
+	payload_free(p);
+}
+
 /* Hosts differ in the accessed and busy bits of the segments' types. */
 static void forget_types(struct kvm_sregs *s)
 {
@@ -420,6 +436,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(pauses_a_guest_in_exits),
 	cmocka_unit_test(kicks_do_not_disturb),
 	cmocka_unit_test(busy_while_running),
+	cmocka_unit_test(waits_once_it_has_started),
 	cmocka_unit_test(reset_is_power_on),
 	cmocka_unit_test(starts_processors_again_and_again),
 	cmocka_unit_test(thread_start_can_refuse),
