@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -128,10 +129,11 @@ struct prober {
 	struct cpu_model *model;
 	struct vcpu *vcpu;
 	uint8_t *ram;
-	pthread_mutex_t lock; /* guards result, is_done */
+	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t done;
 	enum kvm_probe_result result;
 	bool is_done;
+	char report[KVM_PROBE_TEXT]; /* the first of a vCPU that failed */
 };
 
 static void probe_finish(struct prober *p, enum kvm_probe_result result)
@@ -170,9 +172,17 @@ static void probe_write(void *opaque, unsigned index, bool is_port,
 static void probe_event(void *opaque, unsigned index, enum vcpu_event ev,
 			const char *text)
 {
+	struct prober *p = opaque;
+
 	(void)index;
-	(void)text;
-	probe_finish(opaque,
+	if (ev == VCPU_FAILED) {
+		pthread_mutex_lock(&p->lock);
+		if (!*p->report)
+			(void)snprintf(p->report, sizeof(p->report), "%s",
+				       text); /* may be cut */
+		pthread_mutex_unlock(&p->lock);
+	}
+	probe_finish(p,
 		     ev == VCPU_SHUTDOWN ? KVM_PROBE_FAULTS : KVM_PROBE_FAILS);
 }
 
@@ -361,5 +371,6 @@ int kvm_probe_run(struct kvm_probe_report *ret, struct err *e)
 	if (!r)
 		r = probe_all(&p, ret, e);
 	probe_fini(&p);
+	memcpy(ret->report, p.report, sizeof(ret->report));
 	return r;
 }

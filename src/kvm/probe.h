@@ -27,12 +27,15 @@ struct kvm_probe {
 
 extern const struct kvm_probe kvm_probes[];
 #define KVM_PROBES_MAX 16
+#define KVM_PROBE_TEXT 2048
 
 struct kvm_probe_report {
 	enum kvm_probe_result results[KVM_PROBES_MAX]; /* as kvm_probes[] */
 	unsigned failures;           /* results that are not OK */
 	bool is_slow;                /* nothing is known */
 	uint64_t instructions_per_s; /* in ring 0; 0: not measured */
+	/* Of the first that KVM gave up on: what it said, registers, bytes. */
+	char report[KVM_PROBE_TEXT];
 };
 
 /*

@@ -33,8 +33,11 @@
 
 #include "base/cleanup.h"
 #include "base/compiler.h"
+#include "base/log.h"
 #include "kvm/kvm.h"
 #include "kvm/probe.h"
+
+#define KERNELS_REMEDY "use a host with VT-x or AMD-V, or test/lab/lab"
 
 /* Slower than this, ring 0 is not run but interpreted. */
 #define DOCTOR_INTERPRETED 20000000ULL
@@ -99,6 +102,25 @@ static void list_failures(const struct kvm_probe_report *r, char *buf,
 	}
 }
 
+int doctor_check_linux(struct err *e)
+{
+	struct kvm_probe_report r;
+	char failed[512];
+
+	if (kvm_host_kind(NULL) != KVM_KIND_PVM || kvm_probe_run(&r, NULL) ||
+	    r.is_slow || !r.failures)
+		return 0;
+	list_failures(&r, failed, sizeof(failed));
+	if (*r.report)
+		log_on(LOG_KVM, "tried: %s", r.report);
+	return err_set(e, -ENOTSUP,
+		       "this host's KVM cannot run unmodified kernels: it "
+		       "interprets their code and fails at %s; " KERNELS_REMEDY
+		       " ('vireo doctor' examines the host, -d kvm shows "
+		       "registers)",
+		       failed);
+}
+
 /* The message sends its reader here. */
 static void drop_hint(char *text)
 {
@@ -139,8 +161,8 @@ static void examine_kernels(struct finding *f)
 	} else if (r.failures) {
 		list_failures(&r, failed, sizeof(failed));
 		find(f, STATUS_MISSING,
-		     "no unmodified kernel can run: KVM here fails at %s; use "
-		     "a host with VT-x or AMD-V, or test/lab/lab",
+		     "no unmodified kernel can run: KVM here fails at "
+		     "%s; " KERNELS_REMEDY,
 		     failed);
 	} else if (r.instructions_per_s < DOCTOR_INTERPRETED) {
 		find(f, STATUS_LIMITED,

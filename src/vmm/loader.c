@@ -611,10 +611,20 @@ static int loader_enter(const struct loader *l, struct vcpu_boot *ret,
 	return entry_64(l->gm, entry, l->origin, l->length, ret, e);
 }
 
+static int loader_check_linux(const struct loader *l, struct err *e)
+{
+	if (!l->c->check_linux ||
+	    (l->kind == LOADER_ELF && !l->notes.is_linux))
+		return 0;
+	return l->c->check_linux(e);
+}
+
 static int loader_open(struct loader *l, struct err *e)
 {
 	int rc = loader_open_kernel(l, e);
 
+	if (!rc)
+		rc = loader_check_linux(l, e);
 	if (rc)
 		return err_prefix(e, "-kernel '%s': ", l->c->kernel);
 	rc = loader_open_initrd(l, e);

@@ -43,6 +43,9 @@ struct boot_config {
 	uint64_t seed; /* for KASLR; 0: from getrandom */
 	const struct e820_entry *e820; /* sorted, does not overlap */
 	unsigned e820_count;
+	/* Called before Linux is loaded (any bzImage, an ELF file with its
+	 * notes): may it run here? NULL: it may. */
+	int (*check_linux)(struct err *e);
 	gpa_t rsdp; /* ACPI root pointer, 0: none */
 	const void *dtb; /* flattened device tree for the guest, or NULL */
 	size_t dtb_size;

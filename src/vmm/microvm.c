@@ -21,6 +21,7 @@
 #include "bus/virtio_mmio.h"
 #include "vmm/boot_files.h"
 #include "vmm/config.h"
+#include "vmm/doctor.h"
 #include "vmm/loader.h"
 #include "vmm/machine.h"
 #include "vmm/memory.h"
@@ -323,6 +324,7 @@ static int microvm_boot(struct machine *m, bool fresh, struct err *e)
 		.initrd_fd = mv->files.initrd,
 		.cmdline = vm->config->append ? vm->config->append : "",
 		.kaslr = mv->kaslr,
+		.check_linux = fresh ? doctor_check_linux : NULL,
 		.fresh = fresh,
 		.overlay = memory_is_plain(vm->ram),
 		.images = &mv->files.images,

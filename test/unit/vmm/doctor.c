@@ -5,6 +5,7 @@
  */
 #include "vmm/doctor.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,9 +100,30 @@ static void hardware_boots_kernels(void **state)
 	assert_true(r.instructions_per_s > 0);
 }
 
+/* Linux is refused where, and only where, the probes say so. */
+static void refuses_linux_where_it_fails(void **state)
+{
+	enum kvm_kind kind = kvm_host_kind(NULL);
+	struct kvm_probe_report r;
+	struct err e = {0};
+	int rc = doctor_check_linux(&e);
+
+	(void)state;
+	if (kind != KVM_KIND_PVM || kvm_probe_run(&r, NULL) || !r.failures) {
+		assert_int_equal(rc, 0);
+		return;
+	}
+	assert_int_equal(rc, -ENOTSUP);
+	for (size_t i = 0; kvm_probes[i].name; i++)
+		if (r.results[i] != KVM_PROBE_OK)
+			assert_non_null(strstr(e.text, kvm_probes[i].name));
+	assert_non_null(strstr(r.report, "bytes at rip: "));
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(one_line_each),
 	cmocka_unit_test(hardware_boots_kernels),
+	cmocka_unit_test(refuses_linux_where_it_fails),
 };
 
 TEST_MAIN(tests)

@@ -343,14 +343,15 @@ static void lets_it_unpack_itself(void **state)
 	free(k);
 }
 
+static const uint8_t pvh[] = {4, 0, 0,   0,   4,   0, 0,    0, 18, 0,
+			      0, 0, 'X', 'e', 'n', 0, 0x80, 0, 0,  1};
+static const uint8_t both[] = {
+	4, 0,    0,   0,   4,   0,   0,   0, 18, 0, 0, 0, 'X', 'e', 'n',
+	0, 0x80, 0,   0,   1,   6,   0,   0, 0,  4, 0, 0, 0,   0,   1,
+	0, 0,    'L', 'i', 'n', 'u', 'x', 0, 0,  0, 0, 0, 0,   0};
+
 static void enters_elf(void **state)
 {
-	static const uint8_t pvh[] = {4, 0, 0,   0,   4,   0, 0,    0, 18, 0,
-				      0, 0, 'X', 'e', 'n', 0, 0x80, 0, 0,  1};
-	static const uint8_t both[] = {
-		4, 0,    0,   0,   4,   0,   0,   0, 18, 0, 0, 0, 'X', 'e', 'n',
-		0, 0x80, 0,   0,   1,   6,   0,   0, 0,  4, 0, 0, 0,   0,   1,
-		0, 0,    'L', 'i', 'n', 'u', 'x', 0, 0,  0, 0, 0, 0,   0};
 	size_t len;
 	uint8_t *elf = test_elf(apart, 2, pvh, sizeof(pvh), &len);
 	struct rig r;
@@ -375,6 +376,41 @@ static void enters_elf(void **state)
 	check_entry64(&r, TEST_LINK + 0x40);
 	assert_int_equal(load_le16(r.ram + ZERO_PAGE + 0x1fe), 0xaa55);
 	rig_fini(&r);
+	free(elf);
+}
+
+static int refuse_linux(struct err *e)
+{
+	return err_set(e, -ENOTSUP, "no Linux here");
+}
+
+static int load_where_linux_is_refused(const uint8_t *file, size_t len)
+{
+	struct rig r;
+	int rc;
+
+	rig_init(&r, file, len);
+	r.c.check_linux = refuse_linux;
+	rc = load(&r);
+	if (rc)
+		assert_string_equal(r.e.text, "-kernel 'k': no Linux here");
+	rig_fini(&r);
+	return rc;
+}
+
+static void asks_before_linux(void **state)
+{
+	size_t elf_len, len;
+	uint8_t *elf = test_elf(apart, 2, pvh, sizeof(pvh), &elf_len);
+	uint8_t *k = test_kernel(CODEC_LZ4, elf, elf_len, &len);
+
+	(void)state;
+	assert_int_equal(load_where_linux_is_refused(elf, elf_len), 0);
+	assert_int_equal(load_where_linux_is_refused(k, len), -ENOTSUP);
+	free(k);
+	free(elf);
+	elf = test_elf(apart, 2, both, sizeof(both), &elf_len);
+	assert_int_equal(load_where_linux_is_refused(elf, elf_len), -ENOTSUP);
 	free(elf);
 }
 
@@ -540,6 +576,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(tells_the_kernel),
 	cmocka_unit_test(lets_it_unpack_itself),
 	cmocka_unit_test(enters_elf),
+	cmocka_unit_test(asks_before_linux),
 	cmocka_unit_test(refuses_other_files),
 	cmocka_unit_test(refuses_bad_headers),
 	cmocka_unit_test(refuses_every_cut),
