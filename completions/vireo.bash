@@ -98,7 +98,7 @@ _vireo_names()
 	device) echo 'virtio-blk-device virtio-net-device i8042 isa-serial virtio-console-device isa-debug-exit pvpanic virtio-rng-device help' ;;
 	blockdev) echo 'file host_device null-co overlay raw help' ;;
 	netdev) echo 'tap help' ;;
-	chardev) echo 'file null pty socket stdio help' ;;
+	chardev) echo 'file null pipe pty socket stdio help' ;;
 	object) echo 'memory-backend-file memory-backend-memfd memory-backend-ram rng-builtin rng-random help' ;;
 	serial) echo 'stdio none null pty file: unix: tcp: chardev: ' ;;
 	display) echo 'none ' ;;
@@ -138,6 +138,7 @@ _vireo_props()
 	netdev,tap) echo 'id= downscript= fd= fds= ifname= queues= script= vhost= help' ;;
 	chardev,file) echo 'id= append= input-path= path= help' ;;
 	chardev,null) echo 'id= help' ;;
+	chardev,pipe) echo 'id= path= help' ;;
 	chardev,pty) echo 'id= help' ;;
 	chardev,socket) echo 'id= fd= host= nodelay= path= port= server= wait= help' ;;
 	chardev,stdio) echo 'id= signal= help' ;;

@@ -10,6 +10,7 @@ libvireo_a_SOURCES += \
 	%D%/char_fd.c %D%/char_fd.h \
 	%D%/char_file.c \
 	%D%/char_null.c \
+	%D%/char_pipe.c \
 	%D%/char_pty.c \
 	%D%/char_socket.c \
 	%D%/char_stdio.c \

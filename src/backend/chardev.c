@@ -16,8 +16,9 @@
 #include "base/keyval.h"
 
 const struct char_driver *const char_drivers[] = {
-	&char_file_driver,   &char_null_driver,  &char_pty_driver,
-	&char_socket_driver, &char_stdio_driver, NULL,
+	&char_file_driver, &char_null_driver,   &char_pipe_driver,
+	&char_pty_driver,  &char_socket_driver, &char_stdio_driver,
+	NULL,
 };
 
 static const char *char_driver_name_at(const void *drivers, size_t i)

@@ -59,8 +59,8 @@ struct char_driver {
 };
 
 extern const struct char_driver char_file_driver, char_null_driver;
-extern const struct char_driver char_pty_driver, char_socket_driver;
-extern const struct char_driver char_stdio_driver;
+extern const struct char_driver char_pipe_driver, char_pty_driver;
+extern const struct char_driver char_socket_driver, char_stdio_driver;
 extern const struct char_driver *const char_drivers[]; /* NULL-ended */
 const struct char_driver *char_driver_find(const char *name);
 

@@ -303,6 +303,46 @@ static struct chardev *open_fifos(int *to, int *from)
 	return c;
 }
 
+/* PATH.in is what the guest receives, PATH.out what it sends; a writer that
+ * leaves is no end, a reader need not be there. */
+static void pipe_is_two_fifos(void **state)
+{
+	struct loop *l = test_loop_plain(state);
+	struct chardev *c;
+	char more[160], in[4] = "";
+	int to, from;
+
+	(void)snprintf(more, sizeof(more), "pipe,id=a,path=%s", path_of("p"));
+	assert_refused(more, -ENOENT, "p.in'");
+	assert_int_equal(mkfifo(path_of("p.in"), 0600), 0);
+	assert_refused(more, -ENOENT, "p.out'");
+	close(creat(path_of("p.out"), 0600));
+	assert_refused(more, -EINVAL, "mkfifo");
+	unlink(path_of("p.out"));
+	assert_int_equal(mkfifo(path_of("p.out"), 0600), 0);
+	(void)snprintf(more, sizeof(more), "path=%s", path_of("p"));
+	c = must_open("pipe", more);
+	attach(c, l, 10);
+	assert_int_equal(char_write(c, "out", 3), 3);
+	test_loop_quiet(l);
+	from = open(path_of("p.out"), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	assert_int_equal(read(from, in, sizeof(in)), 3);
+	assert_memory_equal(in, "out", 3);
+	for (unsigned i = 1; i <= 2; i++) {
+		to = open(path_of("p.in"), O_WRONLY | O_CLOEXEC);
+		assert_int_equal(write(to, "in", 2), 2);
+		close(to);
+		test_loop_until(l, &front.got, 2 * i);
+	}
+	assert_memory_equal(front.in, "inin", 4);
+	assert_int_equal(front.closed, 0);
+	close(from);
+	char_close(c);
+	unlink(path_of("p.in"));
+	unlink(path_of("p.out"));
+	loop_free(l);
+}
+
 static void slow_peer_pushes_back(void **state)
 {
 	struct loop *l = test_loop_plain(state);
@@ -831,6 +871,7 @@ static const struct CMUnitTest tests[] = {
 	ON_BOTH_ENGINES(file_takes_output),
 	ON_BOTH_ENGINES(full_disk_drops),
 	ON_BOTH_ENGINES(output_on_a_virtual_clock),
+	ON_BOTH_ENGINES(pipe_is_two_fifos),
 	ON_BOTH_ENGINES(slow_peer_pushes_back),
 	ON_BOTH_ENGINES(output_from_a_thread),
 	ON_BOTH_ENGINES(reader_that_leaves),
