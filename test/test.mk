@@ -29,6 +29,7 @@ libtest_a_SOURCES = test/lib/child.c test/lib/child.h \
 	test/lib/ring.c test/lib/ring.h \
 	test/lib/vdriver.c test/lib/vdriver.h \
 	test/lib/vfuzz.c test/lib/vfuzz.h \
+	test/lib/vmmio.c test/lib/vmmio.h \
 	test/lib/vslot.c test/lib/vslot.h
 dist_noinst_DATA += test/lib/loop.h test/lib/no_uring.h
 
@@ -109,6 +110,17 @@ TESTS += $(unit_tests) $(device_tests) $(kvm_tests) $(process_tests)
 endif
 
 include test/guest/guest.mk
+
+# The whole program with payloads, on the host's real KVM; skipped likewise.
+machine_tests =
+machine_tests += %D%/machine/blk
+machine_tests += %D%/machine/kernel
+machine_tests += %D%/machine/power
+machine_tests += %D%/machine/serial
+machine_tests += %D%/machine/virtio
+dist_check_SCRIPTS += $(machine_tests)
+dist_noinst_DATA += %D%/machine/lib.sh
+TESTS += $(machine_tests)
 
 # Fuzzers: test/fuzz/fuzz.h. One line each.
 fuzzers =
@@ -206,13 +218,15 @@ e2e = $(srcdir)/%D%/e2e/run
 
 # The payload tests run in the lab too: it has a KVM of the real kind.
 in_lab = $(srcdir)/%D%/lab/lab:--:$(abs_builddir)
+in_lab_source = $(srcdir)/%D%/lab/lab:--:$(abs_srcdir)
 
-check-lab: all $(check_PROGRAMS)
+check-lab: all $(check_PROGRAMS) $(check_DATA)
 	VIREO=./vireo $(srcdir)/%D%/tap-run $(srcdir)/%D%/lab/selftest \
 		$(srcdir)/%D%/e2e/host \
 		$(in_lab)/test/kvm/cpu $(in_lab)/test/kvm/io \
 		$(in_lab)/test/kvm/irq $(in_lab)/test/kvm/run \
 		$(in_lab)/test/process/backends $(in_lab)/test/process/ends \
+		$(machine_tests:%=$(in_lab_source)/%) \
 		$(e2e):boot.sh:-m:6144 $(e2e):disk.sh:-s:2 $(e2e):net.sh:-s:2 \
 		$(e2e):jail.sh:-s:2 $(e2e):errors.sh
 .PHONY: check-lab bench fuzz check-fuzz

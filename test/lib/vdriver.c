@@ -9,6 +9,7 @@
 
 #include "base/num.h"
 #include "test/lib/test.h"
+#include "test/lib/vmmio.h"
 
 #define VDRIVER_RINGS (1 * MIB)
 #define VDRIVER_DATA  (2 * MIB)
@@ -43,77 +44,51 @@ uint64_t vdriver_config(struct vdriver *v, unsigned off, unsigned size)
 	return fakeboard_read(v->board, at, size);
 }
 
-static void vdriver_add_status(struct vdriver *v, uint32_t bit)
+static uint32_t vdriver_reg_get(void *opaque, unsigned reg)
 {
-	vdriver_set(v, VIRTIO_MMIO_STATUS,
-		    vdriver_get(v, VIRTIO_MMIO_STATUS) | bit);
+	return vdriver_get(opaque, reg);
 }
 
-static uint64_t vdriver_offered(struct vdriver *v)
+static void vdriver_reg_set(void *opaque, unsigned reg, uint32_t value)
 {
-	uint64_t f;
+	vdriver_set(opaque, reg, value);
+}
 
-	vdriver_set(v, VIRTIO_MMIO_DEVICE_FEATURES_SEL, 1);
-	f = (uint64_t)vdriver_get(v, VIRTIO_MMIO_DEVICE_FEATURES) << 32;
-	vdriver_set(v, VIRTIO_MMIO_DEVICE_FEATURES_SEL, 0);
-	return f | vdriver_get(v, VIRTIO_MMIO_DEVICE_FEATURES);
+static struct vmmio vdriver_regs(struct vdriver *v)
+{
+	return (struct vmmio){vdriver_reg_get, vdriver_reg_set, v};
 }
 
 bool vdriver_negotiate(struct vdriver *v, uint64_t want)
 {
-	uint32_t status;
+	struct vmmio m = vdriver_regs(v);
 
-	vdriver_set(v, VIRTIO_MMIO_STATUS, 0);
-	assert_int_equal(vdriver_get(v, VIRTIO_MMIO_STATUS), 0);
-	vdriver_add_status(v, VIRTIO_CONFIG_S_ACKNOWLEDGE);
-	vdriver_add_status(v, VIRTIO_CONFIG_S_DRIVER);
-	v->offered = vdriver_offered(v);
-	v->features = v->offered & (want | BIT(VIRTIO_F_VERSION_1));
-	vdriver_set(v, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
-	vdriver_set(v, VIRTIO_MMIO_DRIVER_FEATURES,
-		    (uint32_t)(v->features >> 32));
-	vdriver_set(v, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 0);
-	vdriver_set(v, VIRTIO_MMIO_DRIVER_FEATURES, (uint32_t)v->features);
-	vdriver_add_status(v, VIRTIO_CONFIG_S_FEATURES_OK);
-	status = vdriver_get(v, VIRTIO_MMIO_STATUS);
-	return status & VIRTIO_CONFIG_S_FEATURES_OK;
-}
-
-static void vdriver_set_addr(struct vdriver *v, unsigned reg, gpa_t gpa)
-{
-	vdriver_set(v, reg, (uint32_t)gpa);
-	vdriver_set(v, reg + 4, (uint32_t)(gpa >> 32));
+	return vmmio_negotiate(&m, want, &v->offered, &v->features);
 }
 
 void vdriver_queue(struct vdriver *v, unsigned index, unsigned size)
 {
-	struct ring *r = &v->rings[index];
+	struct vmmio m = vdriver_regs(v);
 
 	assert_true(index < VDRIVER_QUEUES);
-	ring_init(r, &v->board->gmem, VDRIVER_RINGS + index * RING_BYTES, size,
-		  v->features);
-	vdriver_set(v, VIRTIO_MMIO_QUEUE_SEL, index);
-	assert_int_equal(vdriver_get(v, VIRTIO_MMIO_QUEUE_READY), 0);
-	assert_true(size <= vdriver_get(v, VIRTIO_MMIO_QUEUE_NUM_MAX));
-	vdriver_set(v, VIRTIO_MMIO_QUEUE_NUM, size);
-	vdriver_set_addr(v, VIRTIO_MMIO_QUEUE_DESC_LOW, r->desc);
-	vdriver_set_addr(v, VIRTIO_MMIO_QUEUE_AVAIL_LOW, r->driver);
-	vdriver_set_addr(v, VIRTIO_MMIO_QUEUE_USED_LOW, r->device);
-	vdriver_set(v, VIRTIO_MMIO_QUEUE_READY, 1);
-	assert_int_equal(vdriver_get(v, VIRTIO_MMIO_QUEUE_READY), 1);
+	ring_init(&v->rings[index], &v->board->gmem,
+		  VDRIVER_RINGS + index * RING_BYTES, size, v->features);
+	assert_true(vmmio_enable_queue(&m, index, &v->rings[index]));
 }
 
 void vdriver_ok(struct vdriver *v)
 {
-	vdriver_add_status(v, VIRTIO_CONFIG_S_DRIVER_OK);
+	struct vmmio m = vdriver_regs(v);
+
+	vmmio_add_status(&m, VIRTIO_CONFIG_S_DRIVER_OK);
 	fakeboard_settle(v->board);
 }
 
 void vdriver_start(struct vdriver *v, uint64_t want, unsigned n, unsigned size)
 {
-	assert_int_equal(vdriver_get(v, VIRTIO_MMIO_MAGIC_VALUE), 0x74726976);
-	assert_int_equal(vdriver_get(v, VIRTIO_MMIO_VERSION), 2);
-	assert_int_not_equal(vdriver_get(v, VIRTIO_MMIO_DEVICE_ID), 0);
+	struct vmmio m = vdriver_regs(v);
+
+	assert_true(vmmio_is_used(&m));
 	assert_true(vdriver_negotiate(v, want));
 	for (unsigned i = 0; i < n; i++)
 		vdriver_queue(v, i, size);
