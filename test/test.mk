@@ -128,6 +128,7 @@ fuzzers += test/fuzz/command_line
 fuzzers += test/fuzz/options
 fuzzers += test/fuzz/virtq
 if TESTS_BUILT
+fuzzers += test/fuzz/kernel
 fuzzers += test/fuzz/virtio_blk
 fuzzers += test/fuzz/virtio_mmio
 fuzzers += test/fuzz/virtio_net

@@ -191,6 +191,7 @@ uint8_t *test_elf(const struct test_seg *segs, unsigned count, const void *note,
 		if (segs[i].off + segs[i].file_len > len)
 			len = segs[i].off + segs[i].file_len;
 	elf = new_buffer(len + note_len);
+	memset(elf, 0xcc, len); /* what no segment has */
 	for (unsigned i = 0; i < count; i++) {
 		test_fill(elf + segs[i].off, segs[i].file_len, i + 1);
 		elf_segment(elf, i, PT_LOAD, &segs[i]);
