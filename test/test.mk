@@ -60,6 +60,7 @@ unit_tests += test/unit/kvm/kvm
 unit_tests += test/unit/vmm/acpi
 unit_tests += test/unit/vmm/config
 unit_tests += test/unit/vmm/decompress
+unit_tests += test/unit/vmm/distribution
 unit_tests += test/unit/vmm/doctor
 unit_tests += test/unit/vmm/drive
 unit_tests += test/unit/vmm/fdt
