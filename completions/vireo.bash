@@ -100,7 +100,7 @@ _vireo_names()
 	netdev) echo 'tap help' ;;
 	chardev) echo 'file null pipe pty socket stdio help' ;;
 	object) echo 'memory-backend-file memory-backend-memfd memory-backend-ram rng-builtin rng-random help' ;;
-	serial) echo 'stdio none null pty file: unix: tcp: chardev: ' ;;
+	serial) echo 'stdio none null pty file: pipe: unix: tcp: chardev: ' ;;
 	display) echo 'none ' ;;
 	vga) echo 'none ' ;;
 	parallel) echo 'none ' ;;

@@ -8,7 +8,7 @@
  *
  * Spec: fifo(7).
  * Threads: as in backend/chardev.h.
- * Syscalls: set-up: openat, newfstatat, close; the rest: char_fd.c
+ * Syscalls: set-up: openat, newfstatat, close
  */
 #include <errno.h>
 #include <fcntl.h>

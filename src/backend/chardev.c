@@ -122,6 +122,7 @@ static const struct char_form char_forms[] = {
 	{"null", "null", NULL},
 	{"pty", "pty", NULL},
 	{"file:", "file", char_form_path},
+	{"pipe:", "pipe", char_form_path},
 	{"unix:", "socket", char_form_unix},
 	{"tcp:", "socket", char_form_tcp},
 };

@@ -22,9 +22,9 @@ const char *const option_group_names[OPTION_GROUPS] = {
 
 static const char *const none_only[] = {"none", NULL};
 
-static const char *const serial_values[] = {"stdio", "none",     "null",
-					    "pty",   "file:",    "unix:",
-					    "tcp:",  "chardev:", NULL};
+static const char *const serial_values[] = {
+	"stdio", "none",  "null", "pty",      "file:",
+	"pipe:", "unix:", "tcp:", "chardev:", NULL};
 
 #define CONFIG(member) .offset = offsetof(struct vm_config, member)
 
@@ -271,12 +271,13 @@ const struct option options[] = {
 	{
 		.name = "serial",
 		.group = OPTION_DEVICES,
-		.arg = "stdio|none|null|pty|file:FILE|unix:PATH[,server=on]|"
-		       "tcp:HOST:PORT|chardev:ID",
+		.arg = "stdio|none|null|pty|file:FILE|pipe:PATH|"
+		       "unix:PATH[,server=on]|tcp:HOST:PORT|chardev:ID",
 		.text = "Where the next serial port (COM1 first) leads to: "
 			"the terminal, nowhere (the port is there, unless "
 			"none), a new terminal, whose name is logged, a file, "
-			"a socket, or a -chardev. Without any -serial, the "
+			"two FIFOs, a socket, or a -chardev. Without any "
+			"-serial, the "
 			"first port is on stdio, unless -nodefaults, a "
 			"-chardev stdio or -device isa-serial says otherwise.",
 		.take = option_take_serial,

@@ -47,7 +47,8 @@ static int serial_unknown(const char *arg, struct err *e)
 		err_append(e, " (did you mean '%s'?)", near);
 	else
 		err_append(e, " (stdio, none, null, pty, file:FILE, "
-			      "unix:PATH, tcp:HOST:PORT or chardev:ID)");
+			      "pipe:PATH, unix:PATH, tcp:HOST:PORT or "
+			      "chardev:ID)");
 	return -EINVAL;
 }
 

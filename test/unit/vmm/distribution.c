@@ -258,10 +258,8 @@ static void compare_kind(const char *kind, uint64_t seeds)
 	struct vmlinux v;
 
 	if (!ask("path", kind, kernel, sizeof(kernel)) ||
-	    !ask("vmlinux", kind, path, sizeof(path))) {
-		print_message("# Debian's kernel cannot be downloaded\n");
-		skip();
-	}
+	    !ask("vmlinux", kind, path, sizeof(path)))
+		test_skip("Debian's kernel cannot be downloaded");
 	vmlinux_init(&v, path);
 	compare(&(struct variant){kernel, true, 0, NULL}, &v);
 	compare(&(struct variant){kernel, false, 0, NULL}, &v);

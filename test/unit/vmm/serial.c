@@ -18,6 +18,8 @@ static void expands(void **state)
 		{"pty", "{\"backend\":\"pty\",\"id\":\"s\"}"},
 		{"file:a b,c",
 		 "{\"backend\":\"file\",\"path\":\"a b,c\",\"id\":\"s\"}"},
+		{"pipe:/p",
+		 "{\"backend\":\"pipe\",\"path\":\"/p\",\"id\":\"s\"}"},
 		{"unix:/s,server,nowait",
 		 "{\"backend\":\"socket\",\"path\":\"/s\","
 		 "\"server\":\"on\",\"wait\":\"off\",\"id\":\"s\"}"},
@@ -55,17 +57,15 @@ static void refuses(void **state)
 		{"stdoi", "'stdoi' is not a valid serial port target (did you "
 			  "mean 'stdio'?)"},
 		{"", "'' is not a valid serial port target (stdio, none, null, "
-		     "pty, file:FILE, unix:PATH, tcp:HOST:PORT or "
-		     "chardev:ID)"},
+		     "pty, file:FILE, pipe:PATH, unix:PATH, tcp:HOST:PORT "
+		     "or chardev:ID)"},
 		{"stdio:x", "'stdio:x' is not a valid serial port target (did "
 			    "you mean 'stdio'?)"},
 		{"mon:stdio", "there is no monitor to share the port with: "
 			      "leave out 'mon:'"},
 		{"vc", "there is no graphical console: use stdio"},
 		{"vc:80Cx24C", "there is no graphical console: use stdio"},
-		{"pipe:/p", "'pipe:/p' is not a valid serial port target "
-			    "(stdio, none, null, pty, file:FILE, unix:PATH, "
-			    "tcp:HOST:PORT or chardev:ID)"},
+		{"pipe:", "a path is missing"},
 		{"unix:server=on", "a path is missing"},
 		{"file:", "a path is missing"},
 		{"unix:", "a path is missing"},
