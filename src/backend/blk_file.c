@@ -222,6 +222,7 @@ static int file_open_any(struct blk_node *n, bool is_device, struct err *e)
 	f->file = -1;
 	f->lock_fd = -1;
 	f->is_device = is_device;
+	list_init(&f->writing);
 	r = file_open_path(f, e);
 	if (!r)
 		r = file_check_type(f, e);

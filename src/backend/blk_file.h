@@ -38,8 +38,10 @@ struct blk_file {
 	unsigned nbounce_free;
 	struct blk_queue starved; /* of a bounce buffer */
 	/* Where a write may have to read around it first (io_align beyond a
-	 * sector), writes that touch the same block wait for each other. */
-	struct blk_queue writing, blocked;
+	 * sector), writes that touch the same block wait for each other. One
+	 * that is under way may be starved, too. */
+	struct list writing; /* blk_req.link */
+	struct blk_queue blocked;
 };
 
 /* Takes the image's locks, as `locking` says; closing lock_fd ends them. */

@@ -67,19 +67,6 @@ static struct blk_req *queue_pop(struct blk_queue *q)
 	return r;
 }
 
-static void queue_remove(struct blk_queue *q, struct blk_req *r)
-{
-	struct blk_req **at = &q->head, *prev = NULL;
-
-	while (*at != r) {
-		prev = *at;
-		at = &prev->next;
-	}
-	*at = r->next;
-	if (q->tail == r)
-		q->tail = prev;
-}
-
 /* --- the request's memory --- */
 
 /* Takes the next bytes of the request's memory, at most max. */
@@ -189,7 +176,9 @@ static bool file_conflicts(const struct blk_file *f, const struct blk_req *r,
 
 static bool file_must_wait(const struct blk_file *f, const struct blk_req *r)
 {
-	for (const struct blk_req *w = f->writing.head; w; w = w->next)
+	struct blk_req *w;
+
+	list_for_each(w, &f->writing, link)
 		if (file_conflicts(f, r, w))
 			return true;
 	return false;
@@ -211,7 +200,7 @@ static void file_unblock(struct blk_file *f)
 static void file_end(struct blk_file *f, struct blk_req *r, int result)
 {
 	if (f->io_align > SECTOR && file_is_write(r)) {
-		queue_remove(&f->writing, r);
+		list_remove(&r->link);
 		file_unblock(f);
 	}
 	blk_complete(r, result);
@@ -596,7 +585,7 @@ static void file_start(struct blk_file *f, struct blk_req *r)
 			queue_push(&f->blocked, r);
 			return;
 		}
-		queue_push(&f->writing, r);
+		list_append(&f->writing, &r->link);
 	}
 	if (r->op == BLK_WRITE_ZEROES)
 		file_zero(f, r);

@@ -59,7 +59,8 @@ struct blk_req {
 	struct blk_node *node; /* where it was submitted */
 	struct blk_node *at;   /* which works on it */
 	struct loop_io io;
-	struct blk_req *next;
+	struct blk_req *next; /* of those that wait for the same thing */
+	struct list link;     /* of those under way at the same time */
 	uint64_t pos;       /* offset in `at` */
 	uint64_t progress;  /* bytes done */
 	unsigned iov_index; /* where progress is in iov */

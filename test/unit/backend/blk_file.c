@@ -813,6 +813,34 @@ static void parts_of_blocks_are_kept(void **state)
 	end_device(l);
 }
 
+/* Writes of which every other one needs a bounce buffer, all together. */
+static void writes_share_bounce_buffers(void **state)
+{
+	struct loop *l = test_loop_plain(state);
+	static unsigned char a[CROWD][8192] __attribute__((aligned(4096)));
+	static unsigned char all[CROWD * 4096];
+	static struct iovec iov[CROWD];
+	static struct req q[CROWD];
+	struct blk_node *n = bound_device(l, "cache.direct=on");
+
+	ended = 0;
+	for (unsigned i = 0; i < CROWD; i++) {
+		unsigned char *buf = a[i] + (i % 2 ? 0 : 1);
+
+		memset(buf, (int)i + 1, 4096);
+		iov[i] = (struct iovec){buf, 4096};
+		q[i] = (struct req){.r = {.iov = &iov[i], .niov = 1}};
+		start(n, &q[i], BLK_WRITE, 4096 * i, 4096);
+	}
+	test_loop_until(l, &ended, CROWD);
+	assert_int_equal(rw(l, n, BLK_READ, 0, all, sizeof(all)), 0);
+	for (unsigned i = 0; i < CROWD; i++) {
+		assert_int_equal(q[i].result, 0);
+		assert_all(all + 4096 * (size_t)i, (int)i + 1, 4096);
+	}
+	end_device(l);
+}
+
 static void device_bounces(void **state)
 {
 	struct loop *l = test_loop_plain(state);
@@ -846,6 +874,7 @@ static const struct CMUnitTest tests[] = {
 	ON_BOTH_ENGINES(device_has_a_topology),
 	ON_BOTH_ENGINES(parts_of_blocks_are_kept),
 	ON_BOTH_ENGINES(device_bounces),
+	ON_BOTH_ENGINES(writes_share_bounce_buffers),
 };
 
 int main(void)
