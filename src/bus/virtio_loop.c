@@ -34,15 +34,20 @@ bool virtio_is_live(const struct virtio_dev *vd)
 	return vd->work && vd->work->is_live;
 }
 
-/* Handles the queue once, kicks off; were chains taken, and are more there? */
+/*
+ * Handles the queue once, kicks off: is there more that the device may take? A
+ * device that saw a chain and took none has no room. One that saw none may have
+ * missed what the driver, told not to kick, added since.
+ */
 static bool virtio_handle(struct virtio_dev *vd, struct virtq *vq)
 {
+	bool was_empty = !virtq_has_chain(vq);
 	uint32_t popped = vq->popped;
 
 	virtq_want_kick(vq, false);
 	vd->vclass->handle_queue(vd, vq);
 	virtq_want_kick(vq, true);
-	return popped != vq->popped && virtq_has_chain(vq);
+	return (was_empty || popped != vq->popped) && virtq_has_chain(vq);
 }
 
 static void virtio_ring(const struct virtio_bell *b)

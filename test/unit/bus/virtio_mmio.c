@@ -629,6 +629,22 @@ static void looks_again(void **state)
 	assert_false(ring_next_used(&g->v.rings[0], &u));
 }
 
+/* Nor is one that comes when the device has found nothing at all. */
+static void looks_again_at_an_empty_ring(void **state)
+{
+	static const uint64_t layouts[] = {VDRIVER_ALL, 0};
+	struct rig *g = *state;
+
+	g->t->opaque = g;
+	g->t->add_late = add_late;
+	for (unsigned i = 0; i < ARRAY_SIZE(layouts); i++) {
+		vdriver_start(&g->v, layouts[i], 1, DEPTH);
+		g->t->late = 1;
+		vdriver_kick(&g->v, 0); /* one that has been answered */
+		assert_int_equal(vdriver_wait(&g->v, 0).tag, 100);
+	}
+}
+
 static void resets(void **state)
 {
 	struct rig *g = *state;
@@ -1102,6 +1118,7 @@ static const struct CMUnitTest tests[] = {
 	T(saves_kicks, setup),
 	T(goes_on_when_there_is_room, setup),
 	T(looks_again, setup),
+	T(looks_again_at_an_empty_ring, setup),
 	T(resets, setup_slow),
 	T(resets_before_it_begins, setup),
 	T(resets_one_queue, setup_slow),
