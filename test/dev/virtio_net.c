@@ -1056,6 +1056,20 @@ static void uses_queue_pairs(void **state)
 	assert_false(accepts(f, OTHER));
 }
 
+/* Packets go to the queues that are read, whatever the back end has. */
+static void takes_the_queues_it_reads(void **state)
+{
+	struct fixture *f = *state;
+
+	make_and_start(f, "", F_ALL);
+	assert_false(f->v.d.offered & F_MQ);
+	assert_int_equal(f->wire.queues, 1);
+	vslot_fini(&f->v);
+	f->wire.queues = 0;
+	make_and_start(f, ",mq=on", F_ALL);
+	assert_int_equal(f->wire.queues, 1);
+}
+
 /* Link, configuration, life cycle. */
 
 static void follows_the_link(void **state)
@@ -1372,6 +1386,7 @@ static const struct CMUnitTest tests[] = {
 	T(breaks_on_malformed_commands),
 	T(changes_offloads),
 	T(uses_queue_pairs),
+	T(takes_the_queues_it_reads),
 	T(follows_the_link),
 	T(gives_default_addresses),
 	T(describes_the_link),

@@ -174,7 +174,7 @@ int vnet_use_pairs(struct vnet *vn, unsigned n)
 		vnet_pair_drain(&vn->pairs[i]);
 		vnet_rx_forget(&vn->pairs[i]);
 	}
-	rc = vn->npairs > 1 ? net_set_queues(vn->net, n) : 0;
+	rc = net_set_queues(vn->net, n);
 	if (!rc)
 		vn->pairs_used = (uint16_t)n;
 	vnet_start(vn);
@@ -187,9 +187,7 @@ static int vnet_apply(struct vnet *vn)
 	int rc = vnet_apply_offloads(vn);
 
 	vnet_tx_derive(vn);
-	if (!rc && vn->npairs > 1)
-		rc = net_set_queues(vn->net, vn->pairs_used);
-	return rc;
+	return rc ? rc : net_set_queues(vn->net, vn->pairs_used);
 }
 
 /* Queues. */
