@@ -26,6 +26,7 @@
 
 #include "backend/net.h"
 #include "base/cleanup.h"
+#include "base/log.h"
 
 /* Younger than Debian 12's headers. */
 #ifndef TUN_F_USO4
@@ -346,10 +347,29 @@ static void tap_unbind(struct net_port *p)
 	p->file = -1;
 }
 
+/* The device was deleted, or cannot be read any more: told once. */
+static void tap_lost(struct net_port *p, int why)
+{
+	struct tap *t = tap_of(p->net);
+
+	if (!t->net.link_up)
+		return;
+	t->net.link_up = false;
+	log_warn("netdev '%s': TAP '%s' went away (%s): the guest's link is "
+		 "down",
+		 t->net.id, t->name, strerror(-why));
+	if (t->net.link_changed)
+		t->net.link_changed(t->net.opaque, false);
+}
+
 static void tap_sent(struct loop_io *io, int result)
 {
 	struct net_tx *t = container_of(io, struct net_tx, io);
 
+	/* What else fails is one packet's affair, or an interface's that is
+	 * down (EIO) and may come up again. */
+	if (result == -EBADFD)
+		tap_lost(t->port, result);
 	list_remove(&t->link);
 	t->port->in_flight--;
 	t->sent(t, result);
@@ -363,10 +383,22 @@ static void tap_send(struct net_port *p, struct net_tx *t)
 		    LOOP_NO_OFFSET);
 }
 
+static void tap_read(struct net_rx *r)
+{
+	loop_readv(r->port->loop, &r->io, r->port->file, r->iov, r->niov,
+		   LOOP_NO_OFFSET);
+}
+
 static void tap_received(struct loop_io *io, int result)
 {
 	struct net_rx *r = container_of(io, struct net_rx, io);
 
+	if (result == -EINTR || result == -EAGAIN) {
+		tap_read(r);
+		return;
+	}
+	if (result < 0 && result != -ECANCELED)
+		tap_lost(r->port, result);
 	list_remove(&r->link);
 	r->port->in_flight--;
 	r->received(r, result);
@@ -376,7 +408,7 @@ static void tap_receive(struct net_port *p, struct net_rx *r)
 {
 	list_append(&state_of(p)->rx, &r->link);
 	r->io.done = tap_received;
-	loop_readv(p->loop, &r->io, p->file, r->iov, r->niov, LOOP_NO_OFFSET);
+	tap_read(r);
 }
 
 static void tap_cancel(struct net_port *p)

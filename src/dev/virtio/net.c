@@ -212,7 +212,7 @@ static void vnet_handle_queue(struct virtio_dev *vd, struct virtq *vq)
 		vnet_tx_serve(p);
 	else if (p->is_receiving)
 		vnet_rx_serve(p);
-	else
+	else if (!p->rx_has_failed)
 		vnet_rx_start(p); /* enabled again after its reset */
 }
 

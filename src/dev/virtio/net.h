@@ -99,6 +99,7 @@ struct vnet_pair {
 	struct virtq *rxq, *txq;
 	/* Receiving: each slot is idle, offered to the back end, or ready. */
 	bool is_receiving, rx_wants_kick;
+	bool rx_has_failed; /* not tried again before there is a reason to */
 	struct vnet_rx rx[VNET_RX_SLOTS];
 	uint8_t *rx_bufs;
 	struct vnet_rx *rx_idle;

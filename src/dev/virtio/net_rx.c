@@ -202,8 +202,8 @@ static bool vnet_rx_is_wanted(const struct vnet_rx *r)
 	       vnet_filter_accepts(vn, r->buf + VNET_HDR_BYTES);
 }
 
-/* The host fails the read. A down interface or a closed peer comes back by
- * link_changed(), which starts again; until then nothing is asked. */
+/* The host fails the read. What comes back by link_changed(), or is asked for
+ * by a driver that begins anew, is tried again; a kick is no reason. */
 static void vnet_rx_failed(struct vnet_pair *p, int rc)
 {
 	char label[128];
@@ -213,6 +213,7 @@ static void vnet_rx_failed(struct vnet_pair *p, int rc)
 		       device_label(&p->vn->vdev.dev, label, sizeof(label)),
 		       strerror(-rc));
 	p->is_receiving = false;
+	p->rx_has_failed = true;
 }
 
 static void vnet_rx_received(struct net_rx *io, int result)
@@ -259,6 +260,7 @@ void vnet_rx_serve(struct vnet_pair *p)
 void vnet_rx_start(struct vnet_pair *p)
 {
 	p->is_receiving = true;
+	p->rx_has_failed = false;
 	if (p->rx_first)
 		virtio_serve(&p->vn->vdev, p->rxq);
 	while (p->rx_idle) {

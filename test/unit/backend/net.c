@@ -24,6 +24,7 @@
 
 #include "base/endian.h"
 #include "base/keyval.h"
+#include "base/log.h"
 #include "test/lib/test.h"
 
 #define HDR       12U
@@ -237,19 +238,101 @@ static void drain_returns_what_waits(void **state)
 	}
 }
 
+static void link_changed(void *opaque, bool up)
+{
+	unsigned *downs = opaque;
+
+	assert_false(up);
+	++*downs;
+}
+
+/* Logs to a file of its own; returns its descriptor. */
+static int log_to_file(void)
+{
+	char path[] = "/tmp/vireo-net-XXXXXX";
+	int fd = mkstemp(path);
+	struct err e;
+
+	assert_true(fd >= 0);
+	assert_int_equal(log_open(path, &e), 0);
+	assert_int_equal(unlink(path), 0);
+	return fd;
+}
+
+/* What waits, what comes after and what is sent: all end, and it is told. */
+static void lose_device(struct fixture *f)
+{
+	static struct receiver r[2];
+	uint8_t packet[HDR + FRAME] = {0};
+	struct iovec iov = {packet, sizeof(packet)};
+	struct sender s = {.tx = {.iov = &iov, .niov = 1, .sent = sender_done}};
+	unsigned downs = 0;
+
+	memset(r, 0, sizeof(r));
+	f->net->link_changed = link_changed;
+	f->net->opaque = &downs;
+	offer(f, &r[0]);
+	assert_int_equal(loop_step(f->loop, 0, NULL), 0);
+	assert_int_equal(system("ip link del vt0"), 0);
+	wait_for(f, &r[0].calls);
+	assert_true(r[0].result < 0);
+	offer(f, &r[1]);
+	wait_for(f, &r[1].calls);
+	assert_int_equal(r[1].result, -EBADFD);
+	net_send(f->net, 0, &s.tx);
+	wait_for(f, &s.calls);
+	assert_int_equal(s.result, -EBADFD);
+	assert_false(f->net->link_up);
+	assert_int_equal(downs, 1);
+}
+
 static void a_device_that_goes_is_an_error(void **state)
 {
-	static struct receiver r;
+	int log = log_to_file();
+	char text[1024] = "";
 	struct fixture f;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(engines); i++) {
 		setup(&f, engines[i]);
-		memset(&r, 0, sizeof(r));
-		assert_int_equal(system("ip link del vt0"), 0);
-		offer(&f, &r);
-		wait_for(&f, &r.calls);
-		assert_true(r.result < 0);
+		assert_int_equal(ftruncate(log, 0), 0);
+		lose_device(&f);
+		assert_true(pread(log, text, sizeof(text) - 1, 0) > 0);
+		assert_non_null(strstr(text, "'vt0' went away"));
+		assert_ptr_equal(strchr(text, '\n'), strrchr(text, '\n'));
+		memset(text, 0, sizeof(text));
+		teardown(&f);
+	}
+	close(log);
+}
+
+/* An interface that is down takes no packet, and is not lost for it. */
+static void a_device_that_is_down_comes_back(void **state)
+{
+	uint8_t packet[HDR + FRAME] = {0};
+	struct iovec iov = {packet, sizeof(packet)};
+	struct fixture f;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(engines); i++) {
+		struct sender s = {
+			.tx = {.iov = &iov, .niov = 1, .sent = sender_done}};
+		int why = 0;
+
+		setup(&f, engines[i]);
+		assert_int_equal(system("ip link set vt0 down"), 0);
+		net_send(f.net, 0, &s.tx);
+		wait_for(&f, &s.calls);
+		assert_int_equal(s.result, -EIO);
+		assert_true(f.net->link_up);
+		assert_int_equal(system("ip link set vt0 up"), 0);
+		/* The test's own socket has been told, too. */
+		assert_int_equal(getsockopt(f.host, SOL_SOCKET, SO_ERROR, &why,
+					    &(socklen_t){sizeof(why)}),
+				 0);
+		assert_int_equal(why, ENETDOWN);
+		sends(&f);
+		receives(&f);
 		teardown(&f);
 	}
 }
@@ -386,6 +469,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(packets_go_both_ways),
 	cmocka_unit_test(drain_returns_what_waits),
 	cmocka_unit_test(a_device_that_goes_is_an_error),
+	cmocka_unit_test(a_device_that_is_down_comes_back),
 	cmocka_unit_test(offloads_are_what_the_kernel_takes),
 	cmocka_unit_test(queue_pairs_come_and_go),
 	cmocka_unit_test(takes_open_descriptors),
