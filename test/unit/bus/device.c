@@ -6,13 +6,12 @@
 #include "bus/device.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "bus/plat.h"
+#include "test/lib/logfile.h"
 #include "test/lib/test.h"
 
 struct probe {
@@ -279,17 +278,13 @@ static void bus_names(void **state)
 
 static void guest_err_once(void **state)
 {
-	char path[] = "/tmp/vireo-device-XXXXXX", text[512] = "";
-	int fd = mkstemp(path);
+	int log = logfile_new(NULL);
 	struct probe *p = probe_new("p0");
 	struct err e;
 	struct fix f;
-	ssize_t n;
 
 	(void)state;
-	assert_true(fd >= 0);
 	fix_init(&f, &isa_bus_type);
-	assert_int_equal(log_open(path, &e), 0);
 	guest_err(&p->dev, "nobody listens %d", 0);
 	assert_int_equal(log_enable("guest_errors", &e), 0);
 	assert_int_equal(device_attach(&p->dev, &f.isa, &f.board, &e), 0);
@@ -297,14 +292,11 @@ static void guest_err_once(void **state)
 	guest_err(&p->dev, "register %d, section 1.2", 8);
 	device_reset(&p->dev);
 	guest_err(&p->dev, "register %d, section 1.2", 9);
-	n = read(fd, text, sizeof(text) - 1);
-	assert_true(n > 0);
 	assert_string_equal(
-		text,
+		logfile_text(log),
 		"vireo: guest_errors: probe 'p0': register 7, section 1.2\n"
 		"vireo: guest_errors: probe 'p0': register 9, section 1.2\n");
-	close(fd);
-	remove(path);
+	close(log);
 	device_free(&p->dev);
 	fix_fini(&f);
 }

@@ -7,13 +7,13 @@
 
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "base/log.h"
 #include "base/num.h"
 #include "bus/device.h"
+#include "test/lib/logfile.h"
 #include "test/lib/test.h"
 
 static int nothing_attach(struct device *d, struct err *e)
@@ -775,34 +775,18 @@ static void handlers_that_change_the_space(void **state)
 /* Unclaimed accesses are logged once a page, and not without end. */
 static void logs_once(void **state)
 {
-	char path[] = "/tmp/vireo-space-XXXXXX", line[256];
-	int fd = mkstemp(path);
-	unsigned lines = 0;
-	struct err e;
-	FILE *log;
+	int log = logfile_new("unimp");
 	FIX(f, 1ULL << 40);
 
 	(void)state;
-	assert_true(fd >= 0);
-	assert_int_equal(log_open(path, &e), 0);
-	assert_int_equal(log_enable("unimp", &e), 0);
 	for (unsigned i = 0; i < 100; i++)
 		(void)space_read(&f.rd, 0x5000 + i, 8);
-	log = fdopen(fd, "r");
-	assert_non_null(log);
-	while (fgets(line, sizeof(line), log)) {
-		assert_non_null(strstr(line, "0x5000 of the test space"));
-		lines++;
-	}
-	assert_int_equal(lines, 1);
-	clearerr(log);
+	assert_int_equal(logfile_count(log, "0x5000 of the test space"), 1);
+	assert_int_equal(logfile_count(log, "\n"), 1);
 	for (uint64_t i = 0; i < 10000; i++)
 		space_write(&f.rd, i << 12, 1, 0);
-	while (fgets(line, sizeof(line), log))
-		lines++;
-	assert_in_range(lines, 100, 200);
-	fclose(log);
-	remove(path);
+	assert_in_range(logfile_count(log, "of the test space"), 100, 200);
+	close(log);
 	fix_fini(&f);
 }
 
