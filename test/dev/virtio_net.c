@@ -7,10 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "backend/net.h"
 #include "base/num.h"
 #include "bus/iov.h"
+#include "test/lib/logfile.h"
 #include "test/lib/test.h"
 #include "test/lib/vslot.h"
 
@@ -966,6 +968,32 @@ static void refuses_hostile_commands(void **state)
 	assert_int_equal(command(f, 1, 1, UNI("\x07"), 6), 1);
 }
 
+/* What a driver can do as often as it likes is logged once. */
+static void logs_once(void **state)
+{
+	int log = logfile_new("all");
+	struct fixture *f = *state;
+
+	make(f, "");
+	f->wire.refuses = -EIO;
+	for (unsigned i = 0; i < 3; i++) {
+		vslot_start(&f->v, F_ALL, 3);
+		assert_int_equal(command_u8(f, 77, 0, 1), 1);
+		assert_int_equal(command_u8(f, 78, 0, 1), 1);
+		for (unsigned n = 0; n < 4; n++)
+			wire_end_rx(wire_take(&f->wire, 0), -EIO);
+		vdriver_kick(&f->v.d, RX);
+		fakeboard_settle(&f->board);
+	}
+	f->wire.refuses = 0;
+	assert_int_equal(logfile_count(log, "refuses"), 1);
+	assert_int_equal(logfile_count(log, "control class 77"), 1);
+	assert_int_equal(logfile_count(log, "control class 78"), 0);
+	/* Once for each time that the driver began anew. */
+	assert_int_equal(logfile_count(log, "receiving stops"), 3);
+	close(log);
+}
+
 static void breaks_on_malformed_commands(void **state)
 {
 	struct fixture *f = *state;
@@ -1386,6 +1414,7 @@ static const struct CMUnitTest tests[] = {
 	T(filters_by_address),
 	T(filters_by_vlan),
 	T(refuses_hostile_commands),
+	T(logs_once),
 	T(breaks_on_malformed_commands),
 	T(changes_offloads),
 	T(uses_queue_pairs),

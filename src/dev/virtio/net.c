@@ -225,19 +225,29 @@ static void vnet_notify(struct loop_task *t)
 	virtq_notify(p->txq);
 }
 
+/* Once: the driver may try as often as it likes. */
+static void vnet_warn_refused(struct vnet *vn, int rc)
+{
+	char label[128];
+
+	if (vn->has_warned)
+		return;
+	vn->has_warned = true;
+	log_warn("%s: the back end refuses the guest's offloads: %s",
+		 device_label(&vn->vdev.dev, label, sizeof(label)),
+		 strerror(-rc));
+}
+
 static void vnet_activate(struct virtio_dev *vd)
 {
 	struct vnet *vn = vnet_of(vd);
-	char label[128];
 	int rc;
 
 	vn->pairs_used = 1;
 	vn->guest_offloads = vd->features & VNET_GUEST_OFFLOADS;
 	rc = vnet_apply(vn);
 	if (rc)
-		log_warn("%s: the back end refuses the guest's offloads: %s",
-			 device_label(&vd->dev, label, sizeof(label)),
-			 strerror(-rc));
+		vnet_warn_refused(vn, rc);
 	vnet_start(vn);
 }
 
@@ -592,6 +602,7 @@ static const struct state_field vnet_state[] = {
 	STATE_HOST(struct vnet, speed),
 	STATE_HOST(struct vnet, duplex),
 	STATE_HOST(struct vnet, has_mac),
+	STATE_HOST(struct vnet, has_warned),
 	STATE_HOST(struct vnet, net),
 	STATE_HOST(struct vnet, npairs),
 	STATE_HOST(struct vnet, nbound),

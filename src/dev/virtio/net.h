@@ -143,6 +143,7 @@ struct vnet {
 	int duplex;    /* enum vnet_duplex */
 	/* Set by attach. */
 	bool has_mac;            /* taken from the board */
+	bool has_warned;         /* that the back end refuses */
 	struct net_backend *net; /* claimed */
 	unsigned npairs, nbound;
 	uint16_t mtu; /* as the guest sees it; 0: not told */

@@ -9,7 +9,6 @@
  */
 #include <string.h>
 
-#include "base/log.h"
 #include "base/num.h"
 #include "bus/iov.h"
 #include "dev/virtio/net.h"
@@ -283,8 +282,10 @@ static bool vnet_ctrl_run(struct vnet *vn, const struct chain *ch)
 		    virtio_has(&vn->vdev, row->feature))
 			return row->run(vn, &c);
 	}
-	log_on(LOG_UNIMP, "virtio-net: control class %u command %u", head[0],
-	       head[1]);
+	guest_err(&vn->vdev.dev,
+		  "control class %u has no command %u that was negotiated "
+		  "(VIRTIO 1.2, 5.1.6.5)",
+		  head[0], head[1]);
 	return false;
 }
 
