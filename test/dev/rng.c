@@ -373,6 +373,51 @@ static void refuses_read_only_buffers(void **state)
 	assert_int_equal(vdriver_wait(&g->v, 0).tag, 2);
 }
 
+/* A driver that answers each interrupt with one more buffer, n times. */
+struct greedy {
+	struct irq_sink sink;
+	struct rig *g;
+	gpa_t gpa;
+	unsigned left;
+};
+
+static void greedy_set(void *opaque, unsigned gsi, bool level)
+{
+	struct greedy *d = opaque;
+	struct ring *r = &d->g->v.rings[0];
+	struct ring_buf b = {d->gpa, 16, true};
+	struct ring_used u;
+
+	(void)gsi;
+	if (!level || !d->left)
+		return;
+	d->left--;
+	assert_true(ring_next_used(r, &u));
+	assert_true(ring_add(r, &b, 1, d->left));
+	(void)ring_publish(r);
+}
+
+static const struct irq_sink_ops greedy_ops = {.set = greedy_set};
+
+static void leaves_time_for_others(void **state)
+{
+	struct rig *g = *state;
+	struct greedy d = {.sink = {&greedy_ops, &d}, .g = g, .left = 1000};
+	unsigned steps = 0;
+
+	g->board.board.irqs = &d.sink;
+	plug(g, "virtio-rng-device");
+	vdriver_start(&g->v, 0, 1, 8);
+	d.gpa = vdriver_alloc(&g->v, 16);
+	send(g, d.gpa, 16, 0);
+	for (; d.left && steps < 1000; steps++)
+		fakeboard_step(&g->board);
+	assert_int_equal(d.left, 0);
+	assert_in_range(steps, 10, 1000);
+	device_free(g->d); /* the sink goes */
+	g->d = NULL;
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test_setup_teardown(gives_random_bytes, setup, teardown),
 	cmocka_unit_test_setup_teardown(serves_a_chain_at_a_time, setup,
@@ -389,6 +434,8 @@ static const struct CMUnitTest tests[] = {
 					teardown),
 	cmocka_unit_test_setup_teardown(works_with_rng_random, setup, teardown),
 	cmocka_unit_test_setup_teardown(refuses_read_only_buffers, setup,
+					teardown),
+	cmocka_unit_test_setup_teardown(leaves_time_for_others, setup,
 					teardown),
 };
 

@@ -130,11 +130,14 @@ static void rng_start(struct rng *r)
 		rng_read_host(&r->request);
 }
 
+/* One ring full at most: a driver that adds more for each one that it gets does
+ * not keep the loop from its other work. */
 static void rng_handle_queue(struct virtio_dev *vd, struct virtq *vq)
 {
 	struct rng *r = rng_of(vd);
+	unsigned budget = vq->size;
 
-	while (!r->is_busy && !r->has_failed && r->quota) {
+	while (budget-- && !r->is_busy && !r->has_failed && r->quota) {
 		int rc = virtq_pop(vq, &r->chain);
 
 		if (rc < 0)
