@@ -47,6 +47,11 @@ static uint64_t page_bytes(int fd)
 	return (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+static bool is_huge(const struct memory_backend *m)
+{
+	return page_bytes(m->fd) != page_bytes(-1);
+}
+
 static int check_size(const struct memory_backend *m, struct err *e)
 {
 	uint64_t page = page_bytes(m->fd);
@@ -79,20 +84,35 @@ static int advise(struct memory_backend *m, struct err *e)
 	return 0;
 }
 
+/* Of ordinary pages, which the host can find later, none is reserved; what is
+ * missing in a pool of huge pages would be a SIGBUS in the guest's midst. */
+static int map_flags(const struct memory_backend *m)
+{
+	return (m->share ? MAP_SHARED : MAP_PRIVATE) |
+	       (is_huge(m) ? 0 : MAP_NORESERVE) |
+	       (m->fd < 0 ? MAP_ANONYMOUS : 0);
+}
+
+static int refuse_map(const struct memory_backend *m, int r, struct err *e)
+{
+	err_set_errno(e, r, "cannot map %" PRIu64 " MiB", m->bytes / MIB);
+	if (is_huge(m) && r == -ENOMEM)
+		err_append(e, " (the pool of huge pages has too few: see "
+			      "sysctl vm.nr_hugepages)");
+	return r;
+}
+
 static int map_memory(struct memory_backend *m, struct err *e)
 {
-	int flags = MAP_NORESERVE | (m->share ? MAP_SHARED : MAP_PRIVATE);
 	void *host;
 	int r = check_size(m, e);
 
 	if (r)
 		return r;
-	if (m->fd < 0)
-		flags |= MAP_ANONYMOUS;
-	host = mmap(NULL, m->bytes, PROT_READ | PROT_WRITE, flags, m->fd, 0);
+	host = mmap(NULL, m->bytes, PROT_READ | PROT_WRITE, map_flags(m), m->fd,
+		    0);
 	if (host == MAP_FAILED)
-		return err_set_errno(e, -errno, "cannot map %" PRIu64 " MiB",
-				     m->bytes / MIB);
+		return refuse_map(m, -errno, e);
 	m->host = host;
 	return advise(m, e);
 }

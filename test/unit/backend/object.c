@@ -117,6 +117,16 @@ static void file_keeps_what_is_shared(void **state)
 	unlink(path);
 }
 
+/* More than any pool has: told at the start, not by a signal later. */
+static void huge_pages_are_reserved(void **state)
+{
+	(void)state;
+	if (access("/sys/kernel/mm/hugepages/hugepages-2048kB", F_OK))
+		skip();
+	refuses("memory-backend-memfd,id=m,size=1T,hugetlb=on,hugetlbsize=2M",
+		"vm.nr_hugepages");
+}
+
 static void says_what_is_wrong(void **state)
 {
 	(void)state;
@@ -240,6 +250,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(prealloc_populates),
 	cmocka_unit_test(memfd_is_sealed),
 	cmocka_unit_test(file_keeps_what_is_shared),
+	cmocka_unit_test(huge_pages_are_reserved),
 	cmocka_unit_test(says_what_is_wrong),
 	cmocka_unit_test(entropy_comes),
 	cmocka_unit_test(an_empty_file_is_an_error),
