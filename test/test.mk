@@ -70,6 +70,7 @@ unit_tests += test/unit/vmm/image
 unit_tests += test/unit/vmm/jail
 unit_tests += test/unit/vmm/kaslr
 unit_tests += test/unit/vmm/loader
+unit_tests += test/unit/vmm/memory
 unit_tests += test/unit/vmm/serial
 unit_tests += test/unit/vmm/smbios
 

@@ -7,8 +7,10 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <json-c/json.h>
+#include <string.h>
 
 #include "backend/object.h"
+#include "base/log.h"
 #include "base/mman.h"
 #include "base/num.h"
 #include "vmm/config.h"
@@ -93,4 +95,23 @@ int memory_build(struct vm *vm, struct memory_backend *backend,
 	if (!r && vm->ram->bytes > low)
 		r = add_range(vm, high_start, low, vm->ram->bytes - low, e);
 	return r;
+}
+
+void memory_register(struct vm *vm)
+{
+	struct iovec iov;
+	int r;
+
+	/* The kernel pins what is registered, so that all of it is in memory
+	 * then; and none of it may be replaced after (memory_is_plain() is for
+	 * other memory). */
+	if (!vm->ram->prealloc || loop_engine_of(vm->loop) != LOOP_URING)
+		return;
+	iov = (struct iovec){vm->ram->host, vm->ram->bytes};
+	r = loop_buffers(vm->loop, &iov, 1);
+	if (r)
+		log_on(LOG_IO,
+		       "guest memory is not registered with io_uring: %s "
+		       "(ulimit -l, or a file system that does not allow it)",
+		       strerror(-r));
 }

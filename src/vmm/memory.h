@@ -18,3 +18,9 @@ struct vm;
  */
 int memory_build(struct vm *vm, struct memory_backend *backend,
 		 uint64_t low_end, uint64_t high_start, struct err *e);
+
+/*
+ * Registers RAM with the loop, where all of it is populated anyway, so that
+ * I/O into it need not find and pin its pages each time. Before loop_seal().
+ */
+void memory_register(struct vm *vm);

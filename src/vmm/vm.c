@@ -19,6 +19,7 @@
 #include "vmm/config.h"
 #include "vmm/jail.h"
 #include "vmm/machine.h"
+#include "vmm/memory.h"
 
 static void board_asks(struct board *b, enum board_request what, int arg)
 {
@@ -152,6 +153,7 @@ static int load_guest(struct vm *vm, struct err *e)
 
 static int seal_loop(struct vm *vm, struct err *e)
 {
+	memory_register(vm);
 	return loop_seal(vm->loop, e);
 }
 
