@@ -165,7 +165,8 @@ static bool file_statx_align(struct blk_file *f)
 	return true;
 }
 
-/* A block larger than the one tried refuses the read. */
+/* A block larger than the one tried refuses the read; a file that is shorter
+ * than it does not. */
 static int file_try_align(const struct blk_file *f)
 {
 	unsigned char *page = NULL;
@@ -175,7 +176,7 @@ static int file_try_align(const struct blk_file *f)
 		return 4096;
 	got = pread(f->fd, page, SECTOR, 0);
 	free(page);
-	return got == (ssize_t)SECTOR ? (int)SECTOR : 4096;
+	return got >= 0 ? (int)SECTOR : 4096;
 }
 
 static int file_find_align(struct blk_file *f, struct err *e)
@@ -193,6 +194,15 @@ static int file_find_align(struct blk_file *f, struct err *e)
 			       "O_DIRECT on '%s' needs blocks of %u bytes, "
 			       "which is too many: use cache.direct=off",
 			       f->filename, f->io_align);
+	/* The last block is written whole: a part of one would be filled up,
+	 * and the disk larger the next time. */
+	if (!f->node.read_only && f->node.caps.bytes % f->io_align)
+		return err_set(e, -EINVAL,
+			       "O_DIRECT on '%s' needs a size in blocks of %u "
+			       "bytes, and it has %llu: make it larger, or use "
+			       "cache.direct=off",
+			       f->filename, f->io_align,
+			       (unsigned long long)f->node.caps.bytes);
 	f->node.caps.io_align = f->io_align;
 	f->node.caps.mem_align = f->mem_align;
 	return 0;

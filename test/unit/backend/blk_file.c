@@ -11,11 +11,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -671,6 +673,25 @@ static void direct_bounces(void **state)
 	end(l);
 }
 
+/* A disk of less than a sector, on a file system that does not tell (tmpfs). */
+static void direct_takes_tiny_files(void **state)
+{
+	const char *path = "/dev/shm/vireo-tiny";
+	struct blk_node *n = NULL;
+	int fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+
+	(void)state;
+	if (fd < 0)
+		skip();
+	assert_int_equal(ftruncate(fd, 100), 0);
+	close(fd);
+	if (open_node(&n, "file", path, "cache.direct=on") &&
+	    !strstr(err.text, "has no O_DIRECT"))
+		fail_msg("%s", err.text);
+	assert_true(!n || n->caps.io_align == 512);
+	unlink(path);
+}
+
 #define CROWD 64
 
 /* More requests that need a bounce buffer than there are. */
@@ -850,6 +871,53 @@ static void device_bounces(void **state)
 	end_device(l);
 }
 
+/* --- a file system on such a device --- */
+
+/* Mounted at dir/mnt, for this process only. False where that is not to be. */
+static bool mount_device(void)
+{
+	char command[128];
+
+	if (!loop_device(8 << 20))
+		return false;
+	(void)snprintf(command, sizeof(command), "mkfs.ext4 -Fq %s 2>/dev/null",
+		       loop_path);
+	(void)mkdir(path_of("mnt"), 0700);
+	return !system(command) && !unshare(CLONE_NEWNS) &&
+	       !mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) &&
+	       !mount(loop_path, path_of("mnt"), "ext4", 0, NULL);
+}
+
+/*
+ * A disk must not grow. By O_DIRECT a file does, whose last block is not
+ * whole, when that is written; so it cannot be.
+ */
+static void a_disk_does_not_grow(void **state)
+{
+	struct blk_node *n = NULL;
+	struct stat st;
+
+	(void)state;
+	if (!mount_device()) {
+		print_message("# skipped: no loop device, or no ext4\n");
+		skip();
+	}
+	make_file("mnt/whole", 8192);
+	make_file("mnt/odd", 8192 + 512);
+	if (open_node(&n, "file", path_of("mnt/whole"), "cache.direct=on"))
+		fail_msg("%s", err.text);
+	assert_int_equal(n->caps.io_align, 4096);
+	assert_refused("file", path_of("mnt/odd"), "cache.direct=on", -EINVAL,
+		       "cache.direct=off");
+	must_open(path_of("mnt/odd"), "");
+	must_open(path_of("mnt/odd"), "cache.direct=on,read-only=on,locking=off");
+	assert_int_equal(stat(path_of("mnt/odd"), &st), 0);
+	assert_int_equal(st.st_size, 8192 + 512);
+	blk_graph_fini(&graph);
+	assert_int_equal(umount(path_of("mnt")), 0);
+	close(loop_fd);
+}
+
 #define ROW(f) cmocka_unit_test_setup_teardown(f, new_graph, end_graph)
 
 static const struct CMUnitTest tests[] = {
@@ -870,11 +938,13 @@ static const struct CMUnitTest tests[] = {
 	ON_BOTH_ENGINES(bad_disk_is_an_error),
 	ON_BOTH_ENGINES(file_size_limit_is_an_error),
 	ON_BOTH_ENGINES(direct_bounces),
+	ROW(direct_takes_tiny_files),
 	ON_BOTH_ENGINES(bounce_buffers_are_shared),
 	ON_BOTH_ENGINES(device_has_a_topology),
 	ON_BOTH_ENGINES(parts_of_blocks_are_kept),
 	ON_BOTH_ENGINES(device_bounces),
 	ON_BOTH_ENGINES(writes_share_bounce_buffers),
+	ROW(a_disk_does_not_grow),
 };
 
 int main(void)
