@@ -35,7 +35,7 @@ struct chain {
 	struct iovec *out, *in;
 	uint64_t out_bytes, in_bytes;
 	uint16_t id;    /* head index (split) or buffer id (packed) */
-	uint16_t ndesc; /* ring slots it holds: 1 (split), 1… (packed) */
+	uint16_t ndesc; /* descriptors of the ring that it holds: 1… */
 };
 
 struct virtq {

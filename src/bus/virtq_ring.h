@@ -114,7 +114,7 @@ static inline void chain_begin(struct chain *c)
 {
 	c->nout = c->nin = 0;
 	c->out_bytes = c->in_bytes = 0;
-	c->ndesc = 1;
+	c->ndesc = 0; /* counted on the way */
 	c->out = c->in = c->iov;
 }
 

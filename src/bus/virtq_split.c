@@ -117,6 +117,7 @@ static int split_step(struct virtq *vq, struct chain *c, struct split_walk *w)
 	if (unlikely(rc))
 		return rc;
 	flags = d.half2;
+	c->ndesc = (uint16_t)(c->ndesc + !w->is_indirect);
 	if (flags & VIRTQ_DESC_F_INDIRECT) {
 		rc = split_enter(vq, w, &d);
 		return rc ? rc : 1;

@@ -697,6 +697,31 @@ static void drops_what_never_fits(void **state)
 	}
 }
 
+/* Nor where each buffer takes two descriptors of the ring. */
+static void drops_what_fits_no_chains(void **state)
+{
+	struct fixture *f = *state;
+
+	make(f, ",packed=on,rx_queue_size=16");
+	for (unsigned packed = 0; packed < 2; packed++) {
+		vslot_start(&f->v, F_MRG | (packed ? F_PACKED : 0), 2);
+		f->heap = VSLOT_HEAP;
+		for (unsigned i = 0; i < 8; i++) {
+			gpa_t at = alloc(f, 128);
+			struct ring_buf b[] = {{at, 12, true},
+					       {at + 12, 116, true}};
+
+			vslot_add(&f->v, RX, b, 2, i);
+		}
+		vslot_kick(&f->v, RX);
+		arrives(f, OURS, 8 * 128);
+		assert_false(vslot_has_used(&f->v, RX));
+		assert_int_equal(f->wire.pairs[0].noffered, 4);
+		arrives(f, OURS, 100);
+		assert_int_equal(vslot_used(&f->v, RX, 0), HDR + 100);
+	}
+}
+
 static void breaks_on_bad_buffers(void **state)
 {
 	struct fixture *f = *state;
@@ -1408,6 +1433,7 @@ static const struct CMUnitTest tests[] = {
 	T(drops_what_does_not_fit_one_buffer),
 	T(waits_for_buffers),
 	T(drops_what_never_fits),
+	T(drops_what_fits_no_chains),
 	T(breaks_on_bad_buffers),
 	T(survives_failing_reads),
 	T(filters_by_mode),

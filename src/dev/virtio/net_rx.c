@@ -153,7 +153,7 @@ static int vnet_rx_place(struct vnet_pair *p, const struct vnet_rx *r)
 		struct chain c;
 		int rc = vnet_rx_pop(p, &c);
 
-		if (!rc && p->part_slots == p->rxq->size)
+		if (!rc && p->part_slots >= p->rxq->size)
 			return vnet_rx_too_large(p, r);
 		if (rc <= 0)
 			return rc;

@@ -314,6 +314,7 @@ static void mixes_direct_and_indirect(void **state)
 	assert_int_equal(virtq_pop(&g->vq, &g->c), 1);
 	assert_int_equal(g->c.out_bytes, 3);
 	assert_int_equal(g->c.in_bytes, 4);
+	assert_int_equal(g->c.ndesc, 2);
 }
 
 static void gives_back(void **state)
