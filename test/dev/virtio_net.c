@@ -29,6 +29,7 @@
 #define F_MAC        BIT(5)
 #define F_GSO        BIT(6)
 #define F_GUEST_TSO4 BIT(7)
+#define F_GUEST_ECN  BIT(9)
 #define F_HOST_TSO4  BIT(11)
 #define F_HOST_TSO6  BIT(12)
 #define F_HOST_ECN   BIT(13)
@@ -152,16 +153,24 @@ static struct net_rx *wire_take(struct wire *w, unsigned pair)
 	return r;
 }
 
-/* A packet of `bytes` behind the header arrives; it is filled with seed. */
-static void wire_arrives(struct wire *w, unsigned pair, const uint8_t *packet,
-			 size_t bytes)
+/* A packet of `bytes` behind that header arrives. */
+static void wire_arrives_as(struct wire *w, unsigned pair,
+			    const uint8_t *header, const uint8_t *packet,
+			    size_t bytes)
 {
 	struct net_rx *r = wire_take(w, pair);
-	uint8_t header[HDR] = {0};
 
 	assert_int_equal(iov_write(r->iov, r->niov, 0, header, HDR), HDR);
 	assert_int_equal(iov_write(r->iov, r->niov, HDR, packet, bytes), bytes);
 	wire_end_rx(r, (int)(HDR + bytes));
+}
+
+static void wire_arrives(struct wire *w, unsigned pair, const uint8_t *packet,
+			 size_t bytes)
+{
+	static const uint8_t header[HDR];
+
+	wire_arrives_as(w, pair, header, packet, bytes);
 }
 
 static void wire_rx_cancel(struct net_port *p)
@@ -571,6 +580,54 @@ static void receives_packets(void **state)
 			assert_int_equal(p[HDR + 60 + n], 0xee);
 		}
 	}
+}
+
+/* The flags that the driver sees of a packet that arrives so; -1: none. */
+static int flags_of(struct fixture *f, uint8_t flags, uint8_t gso_type)
+{
+	const uint8_t header[HDR] = {flags, gso_type, 54, 0, 0xdc, 5, 34,
+				     0,     16,       0,  0xff, 0xff};
+	gpa_t at = add_buffers(f, RX, 1, 2048);
+	const uint8_t *p = vdriver_ptr(&f->v.d, at);
+
+	wire_arrives_as(&f->wire, 0, header, frame_to(OURS, 100), 100);
+	fakeboard_settle(&f->board);
+	if (!vslot_has_used(&f->v, RX))
+		return -1;
+	assert_int_equal(vslot_used(&f->v, RX, 0), HDR + 100);
+	assert_int_equal(p[1], gso_type);
+	assert_int_equal(load_le16(p + 2), 54);
+	assert_int_equal(load_le16(p + 10), 1);
+	return p[0];
+}
+
+/* Of offloads the driver sees those that it accepted, whatever comes. */
+static void receives_offloads_that_were_negotiated(void **state)
+{
+	struct fixture *f = *state;
+
+	make_and_start(f, "", 0);
+	assert_int_equal(flags_of(f, 0, 0), 0);
+	assert_int_equal(flags_of(f, 2, 0), 0);
+	vslot_start(&f->v, 0, 2);
+	assert_int_equal(flags_of(f, 1, 0), -1);
+	vslot_start(&f->v, 0, 2);
+	assert_int_equal(flags_of(f, 0, 1), -1);
+	vslot_start(&f->v, F_GUEST_CSUM, 2);
+	assert_int_equal(flags_of(f, 1, 0), 1);
+	assert_int_equal(flags_of(f, 2, 0), 2);
+	assert_int_equal(flags_of(f, 0xfe, 0), 2);
+	assert_int_equal(flags_of(f, 1, 1), -1);
+	vslot_start(&f->v, F_GUEST_CSUM | F_GUEST_TSO4, 2);
+	assert_int_equal(flags_of(f, 1, 1), 1);
+	assert_int_equal(flags_of(f, 1, 4), -1);
+	vslot_start(&f->v, F_GUEST_CSUM | F_GUEST_TSO4, 2);
+	assert_int_equal(flags_of(f, 1, 0x81), -1);
+	vslot_start(&f->v, F_GUEST_CSUM | F_GUEST_TSO4 | F_GUEST_ECN, 2);
+	assert_int_equal(flags_of(f, 1, 0x81), 1);
+	assert_int_equal(flags_of(f, 1, 2), -1);
+	vslot_start(&f->v, F_ALL, 2);
+	assert_int_equal(flags_of(f, 1, 0xff), -1);
 }
 
 /* Checks a packet that is spread over buffers of `each` bytes. */
@@ -1429,6 +1486,7 @@ static const struct CMUnitTest tests[] = {
 	T(drops_bad_headers),
 	T(breaks_on_malformed_packets),
 	T(receives_packets),
+	T(receives_offloads_that_were_negotiated),
 	T(merges_buffers),
 	T(drops_what_does_not_fit_one_buffer),
 	T(waits_for_buffers),

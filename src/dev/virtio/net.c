@@ -181,12 +181,52 @@ int vnet_use_pairs(struct vnet *vn, unsigned n)
 	return rc;
 }
 
+struct vnet_gso_row {
+	uint8_t feature, type;
+};
+
+static uint32_t vnet_gso_types(const struct vnet *vn,
+			       const struct vnet_gso_row *rows, size_t n)
+{
+	uint32_t types = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (virtio_has(&vn->vdev, rows[i].feature))
+			types |= (uint32_t)BIT(rows[i].type);
+	return types;
+}
+
+static void vnet_derive(struct vnet *vn)
+{
+	static const struct vnet_gso_row tx[] = {
+		{VIRTIO_NET_F_GSO, VIRTIO_NET_HDR_GSO_TCPV4},
+		{VIRTIO_NET_F_GSO, VIRTIO_NET_HDR_GSO_TCPV6},
+		{VIRTIO_NET_F_GSO, VNET_GSO_ECN},
+		{VIRTIO_NET_F_HOST_TSO4, VIRTIO_NET_HDR_GSO_TCPV4},
+		{VIRTIO_NET_F_HOST_TSO6, VIRTIO_NET_HDR_GSO_TCPV6},
+		{VIRTIO_NET_F_HOST_ECN, VNET_GSO_ECN},
+		{VIRTIO_NET_F_HOST_UFO, VIRTIO_NET_HDR_GSO_UDP},
+		{VIRTIO_NET_F_HOST_USO, VIRTIO_NET_HDR_GSO_UDP_L4},
+	};
+	static const struct vnet_gso_row rx[] = {
+		{VIRTIO_NET_F_GUEST_TSO4, VIRTIO_NET_HDR_GSO_TCPV4},
+		{VIRTIO_NET_F_GUEST_TSO6, VIRTIO_NET_HDR_GSO_TCPV6},
+		{VIRTIO_NET_F_GUEST_ECN, VNET_GSO_ECN},
+		{VIRTIO_NET_F_GUEST_UFO, VIRTIO_NET_HDR_GSO_UDP},
+		{VIRTIO_NET_F_GUEST_USO4, VIRTIO_NET_HDR_GSO_UDP_L4},
+		{VIRTIO_NET_F_GUEST_USO6, VIRTIO_NET_HDR_GSO_UDP_L4},
+	};
+
+	vn->tx_gso_types = vnet_gso_types(vn, tx, ARRAY_SIZE(tx));
+	vn->rx_gso_types = vnet_gso_types(vn, rx, ARRAY_SIZE(rx));
+}
+
 /* Brings the back end to what driver and state ask for. */
 static int vnet_apply(struct vnet *vn)
 {
 	int rc = vnet_apply_offloads(vn);
 
-	vnet_tx_derive(vn);
+	vnet_derive(vn);
 	return rc ? rc : net_set_queues(vn->net, vn->pairs_used);
 }
 
@@ -268,7 +308,7 @@ static void vnet_vreset(struct virtio_dev *vd)
 	memcpy(vn->mac, vn->mac_conf.b, sizeof(vn->mac));
 	vn->pairs_used = 1;
 	vn->guest_offloads = 0;
-	vn->tx_gso_types = 0;
+	vn->tx_gso_types = vn->rx_gso_types = 0;
 	vnet_filter_reset(&vn->filter);
 }
 
@@ -616,6 +656,7 @@ static const struct state_field vnet_state[] = {
 	STATE_UINT(struct vnet, guest_offloads, 1),
 	STATE_STRUCT(struct vnet, filter, vnet_filter_state, 1),
 	STATE_DERIVED(struct vnet, tx_gso_types),
+	STATE_DERIVED(struct vnet, rx_gso_types),
 	STATE_END,
 };
 /* clang-format on */

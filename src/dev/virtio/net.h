@@ -70,6 +70,29 @@ struct vnet_hdr {
 };
 #define VNET_HDR_BYTES sizeof(struct vnet_hdr)
 
+#define VIRTIO_NET_HDR_F_NEEDS_CSUM 1U
+#define VIRTIO_NET_HDR_F_DATA_VALID 2U
+#define VIRTIO_NET_HDR_GSO_NONE     0U
+#define VIRTIO_NET_HDR_GSO_TCPV4    1U
+#define VIRTIO_NET_HDR_GSO_UDP      3U
+#define VIRTIO_NET_HDR_GSO_TCPV6    4U
+#define VIRTIO_NET_HDR_GSO_UDP_L4   5U
+#define VIRTIO_NET_HDR_GSO_ECN      0x80U
+
+/* A set of segmentation types: a bit each by number, and one for ECN. */
+#define VNET_GSO_KINDS 6U
+#define VNET_GSO_ECN   31
+
+static inline bool vnet_gso_is_among(uint32_t types, uint8_t gso_type)
+{
+	unsigned kind = gso_type & ~VIRTIO_NET_HDR_GSO_ECN;
+
+	if (kind >= VNET_GSO_KINDS || !(types & BIT(kind)))
+		return false;
+	return !(gso_type & VIRTIO_NET_HDR_GSO_ECN) ||
+	       types & BIT(VNET_GSO_ECN);
+}
+
 struct vnet_rx {
 	struct net_rx io;
 	struct vnet_pair *pair;
@@ -157,8 +180,8 @@ struct vnet {
 	uint64_t guest_offloads; /* feature bits in effect */
 	struct vnet_filter filter;
 	/* Derived from the features: the segmentation types that the driver
-	 * may send, by number. */
-	uint32_t tx_gso_types;
+	 * may send and receive. */
+	uint32_t tx_gso_types, rx_gso_types;
 };
 
 static inline struct vnet *vnet_of(struct virtio_dev *vd)
@@ -185,9 +208,6 @@ void vnet_rx_forget(struct vnet_pair *p);
 void vnet_rx_serve(struct vnet_pair *p);
 /* The driver has added packets. */
 void vnet_tx_serve(struct vnet_pair *p);
-
-/* Works out tx_gso_types. */
-void vnet_tx_derive(struct vnet *vn);
 
 /* The control queue. */
 void vnet_ctrl_serve(struct vnet *vn, struct virtq *vq);

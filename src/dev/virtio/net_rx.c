@@ -192,14 +192,39 @@ static bool vnet_rx_deliver(struct vnet_pair *p)
 	return true;
 }
 
+/*
+ * 5.1.6.4.1: a header says nothing that the driver did not accept. A packet
+ * that is not complete without, which the back end has had since another
+ * driver was there, is lost.
+ */
+static bool vnet_rx_judge_header(const struct vnet *vn, uint8_t *buf)
+{
+	unsigned known =
+		VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID;
+	struct vnet_hdr h;
+
+	memcpy(&h, buf, sizeof(h));
+	if (!virtio_has(&vn->vdev, VIRTIO_NET_F_GUEST_CSUM)) {
+		if (h.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
+			return false;
+		known = 0;
+	}
+	h.flags &= (uint8_t)known;
+	h.num_buffers = le16_make(1);
+	memcpy(buf, &h, sizeof(h));
+	return h.gso_type == VIRTIO_NET_HDR_GSO_NONE ||
+	       vnet_gso_is_among(vn->rx_gso_types, h.gso_type);
+}
+
 /* Is there a packet that the driver should have? */
-static bool vnet_rx_is_wanted(const struct vnet_rx *r)
+static bool vnet_rx_is_wanted(struct vnet_rx *r)
 {
 	const struct vnet *vn = r->pair->vn;
 
 	return r->bytes >= VNET_HDR_BYTES + VNET_ETH_BYTES &&
 	       atomic_load_explicit(&vn->link_up, memory_order_relaxed) &&
-	       vnet_filter_accepts(vn, r->buf + VNET_HDR_BYTES);
+	       vnet_filter_accepts(vn, r->buf + VNET_HDR_BYTES) &&
+	       vnet_rx_judge_header(vn, r->buf);
 }
 
 /* The host fails the read. What comes back by link_changed(), or is asked for
@@ -236,7 +261,6 @@ static void vnet_rx_received(struct net_rx *io, int result)
 			vnet_rx_put_idle(r);
 		return;
 	}
-	store_le16(r->buf + offsetof(struct vnet_hdr, num_buffers), 1);
 	vnet_rx_put_ready(r);
 	if (is_stalled || !p->is_receiving)
 		return;

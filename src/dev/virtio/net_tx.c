@@ -19,38 +19,6 @@
 #include "bus/iov.h"
 #include "dev/virtio/net.h"
 
-/* 5.1.6: flags and segmentation types. */
-#define VIRTIO_NET_HDR_F_NEEDS_CSUM 1U
-#define VIRTIO_NET_HDR_GSO_TCPV4    1U
-#define VIRTIO_NET_HDR_GSO_UDP      3U
-#define VIRTIO_NET_HDR_GSO_TCPV6    4U
-#define VIRTIO_NET_HDR_GSO_UDP_L4   5U
-#define VIRTIO_NET_HDR_GSO_ECN      0x80U
-
-#define VNET_GSO_KINDS 6U
-#define VNET_GSO_ECN   31 /* the bit of tx_gso_types for it */
-
-void vnet_tx_derive(struct vnet *vn)
-{
-	static const struct {
-		uint8_t feature, type;
-	} rows[] = {
-		{VIRTIO_NET_F_GSO, VIRTIO_NET_HDR_GSO_TCPV4},
-		{VIRTIO_NET_F_GSO, VIRTIO_NET_HDR_GSO_TCPV6},
-		{VIRTIO_NET_F_GSO, VNET_GSO_ECN},
-		{VIRTIO_NET_F_HOST_TSO4, VIRTIO_NET_HDR_GSO_TCPV4},
-		{VIRTIO_NET_F_HOST_TSO6, VIRTIO_NET_HDR_GSO_TCPV6},
-		{VIRTIO_NET_F_HOST_ECN, VNET_GSO_ECN},
-		{VIRTIO_NET_F_HOST_UFO, VIRTIO_NET_HDR_GSO_UDP},
-		{VIRTIO_NET_F_HOST_USO, VIRTIO_NET_HDR_GSO_UDP_L4},
-	};
-
-	vn->tx_gso_types = 0;
-	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
-		if (virtio_has(&vn->vdev, rows[i].feature))
-			vn->tx_gso_types |= (uint32_t)BIT(rows[i].type);
-}
-
 /* 5.1.6.2.1: the checksum to be completed lies inside the packet. */
 static bool vnet_tx_csum_ok(const struct vnet *vn, const struct vnet_hdr *h,
 			    uint64_t bytes)
@@ -62,14 +30,8 @@ static bool vnet_tx_csum_ok(const struct vnet *vn, const struct vnet_hdr *h,
 
 static bool vnet_tx_gso_ok(const struct vnet *vn, const struct vnet_hdr *h)
 {
-	unsigned kind = h->gso_type & ~VIRTIO_NET_HDR_GSO_ECN;
-
-	if (kind >= VNET_GSO_KINDS || !(vn->tx_gso_types & BIT(kind)))
-		return false;
-	if (h->gso_type & VIRTIO_NET_HDR_GSO_ECN &&
-	    !(vn->tx_gso_types & BIT(VNET_GSO_ECN)))
-		return false;
-	return h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM && le16_get(h->gso_size);
+	return vnet_gso_is_among(vn->tx_gso_types, h->gso_type) &&
+	       h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM && le16_get(h->gso_size);
 }
 
 /* May the packet of that many bytes behind the header be sent? */
