@@ -272,13 +272,6 @@ static void file_close(struct blk_node *n)
 	f->lock_fd = f->fd = -1;
 }
 
-static int file_set_writeback(struct blk_node *n, bool on)
-{
-	file_of(n)->is_writethrough = !on;
-	n->caps.cache_writeback = on;
-	return 0;
-}
-
 const struct blk_driver blk_file_driver = {
 	.name = "file",
 	.summary = "image in a regular file",
@@ -289,7 +282,6 @@ const struct blk_driver blk_file_driver = {
 	.bind = blk_file_bind,
 	.unbind = blk_file_unbind,
 	.submit = blk_file_submit,
-	.set_writeback = file_set_writeback,
 };
 
 const struct blk_driver blk_host_device_driver = {
@@ -302,5 +294,4 @@ const struct blk_driver blk_host_device_driver = {
 	.bind = blk_file_bind,
 	.unbind = blk_file_unbind,
 	.submit = blk_file_submit,
-	.set_writeback = file_set_writeback,
 };

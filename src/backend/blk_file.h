@@ -26,7 +26,6 @@ struct blk_file {
 	int fd, file; /* file: the loop's index, -1 while not bound */
 	int lock_fd;  /* holds the locks; -1: there are none */
 	bool is_device, is_direct;
-	bool is_writethrough;
 	/* A flush failed, and the host may have dropped what it could not
 	 * write: no later flush can be trusted. */
 	bool is_lossy;

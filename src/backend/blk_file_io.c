@@ -221,10 +221,8 @@ static void file_put_bounce(struct blk_file *f, struct blk_req *r)
 
 static bool file_wants_sync(const struct blk_file *f, const struct blk_req *r)
 {
-	if (r->op != BLK_WRITE && r->op != BLK_WRITE_ZEROES)
-		return false;
-	return (f->is_writethrough || (r->flags & BLK_FUA)) &&
-	       !f->node.cache_no_flush;
+	return (r->op == BLK_WRITE || r->op == BLK_WRITE_ZEROES) &&
+	       r->flags & BLK_FUA && !f->node.cache_no_flush;
 }
 
 static void file_sync(struct blk_file *f, struct blk_req *r)

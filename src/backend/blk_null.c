@@ -147,12 +147,6 @@ static void null_drain(struct blk_node *n)
 	}
 }
 
-static int null_set_writeback(struct blk_node *n, bool on)
-{
-	n->caps.cache_writeback = on;
-	return 0;
-}
-
 const struct blk_driver blk_null_driver = {
 	.name = "null-co",
 	.summary = "disk that keeps nothing",
@@ -164,5 +158,4 @@ const struct blk_driver blk_null_driver = {
 	.unbind = null_unbind,
 	.submit = null_submit,
 	.drain = null_drain,
-	.set_writeback = null_set_writeback,
 };

@@ -420,12 +420,6 @@ static void overlay_unbind(struct blk_node *n)
 	o->file = -1;
 }
 
-static int overlay_set_writeback(struct blk_node *n, bool on)
-{
-	n->caps.cache_writeback = on;
-	return 0;
-}
-
 const struct blk_driver blk_overlay_driver = {
 	.name = "overlay",
 	.summary = "writes go to a temporary file, forgotten at the end",
@@ -436,5 +430,4 @@ const struct blk_driver blk_overlay_driver = {
 	.bind = overlay_bind,
 	.unbind = overlay_unbind,
 	.submit = overlay_submit,
-	.set_writeback = overlay_set_writeback,
 };

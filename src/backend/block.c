@@ -386,13 +386,6 @@ void blk_unbind(struct blk_node *n)
 		blk_unbind(n->child);
 }
 
-int blk_set_writeback(struct blk_node *n, bool on)
-{
-	if (n->driver->set_writeback)
-		return n->driver->set_writeback(n, on);
-	return n->child ? blk_set_writeback(n->child, on) : -ENOTSUP;
-}
-
 /* --- requests --- */
 
 void blk_complete(struct blk_req *r, int result)

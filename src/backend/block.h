@@ -74,7 +74,7 @@ struct blk_req {
 
 enum blk_discard { BLK_DISCARD_IGNORE, BLK_DISCARD_UNMAP };
 
-/* A driver of nodes: "file", "host_device", "raw", "null-co". */
+/* A driver of nodes: "file", "raw", … */
 struct blk_driver {
 	const char *name, *summary;
 	size_t size; /* of its object; struct blk_node is first */
@@ -89,8 +89,6 @@ struct blk_driver {
 	void (*submit)(struct blk_node *n, struct blk_req *r);
 	/* Ends what waits for time to pass. NULL: nothing does. */
 	void (*drain)(struct blk_node *n);
-	/* NULL: asks the child; without one, -ENOTSUP. */
-	int (*set_writeback)(struct blk_node *n, bool on);
 };
 
 extern const struct blk_driver blk_file_driver, blk_host_device_driver;
@@ -157,8 +155,6 @@ void blk_submit(struct blk_node *n, struct blk_req *r);
  * I/O completions of the loop, of other nodes too, and nothing else.
  */
 void blk_drain(struct blk_node *n);
-/* Chooses write-back (volatile) or write-through. -ENOTSUP. */
-int blk_set_writeback(struct blk_node *n, bool on);
 
 /* For drivers: hands r, at r->pos, to the child to end. */
 void blk_forward(struct blk_node *child, struct blk_req *r);

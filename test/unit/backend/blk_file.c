@@ -516,25 +516,6 @@ static void zeroes_without_fallocate(void **state)
 	end(l);
 }
 
-static void write_through(void **state)
-{
-	struct loop *l = test_loop_plain(state);
-	static unsigned char a[4096];
-	struct blk_node *n;
-	struct iovec iov = {a, 512};
-	struct req q = {.r = {.iov = &iov, .niov = 1, .flags = BLK_FUA}};
-
-	make_file("wt", 4096);
-	n = bound(l, "wt", "");
-	start(n, &q, BLK_WRITE, 0, 512);
-	assert_int_equal(finish(l, n, &q), 0);
-	assert_true(n->caps.cache_writeback);
-	assert_int_equal(blk_set_writeback(n, false), 0);
-	assert_false(n->caps.cache_writeback);
-	assert_int_equal(rw(l, n, BLK_WRITE, 512, a, 512), 0);
-	end(l);
-}
-
 /* --- what the host does wrong --- */
 
 /* Puts another file behind the node's descriptor. */
@@ -581,6 +562,39 @@ static void bad_disk_is_an_error(void **state)
 	/* It cannot be flushed: no later flush is believed either. */
 	assert_int_equal(other(l, n, BLK_FLUSH, 0, 0, 0), -EINVAL);
 	assert_int_equal(other(l, n, BLK_FLUSH, 0, 0, 0), -EIO);
+	end(l);
+}
+
+static int write_flags(struct loop *l, struct blk_node *n, unsigned flags)
+{
+	static unsigned char a[512];
+	struct iovec iov = {a, 512};
+	struct req q = {.r = {.iov = &iov, .niov = 1, .flags = flags}};
+
+	start(n, &q, BLK_WRITE, 512, 512);
+	return finish(l, n, &q);
+}
+
+/* BLK_FUA: what cannot be flushed is not written. */
+static void forced_writes_are_flushed(void **state)
+{
+	struct loop *l = test_loop_plain(state);
+	struct blk_node *n = bound_over(l, "/dev/zero");
+
+	assert_int_equal(write_flags(l, n, 0), 0);
+	assert_int_equal(write_flags(l, n, BLK_FUA), -EINVAL);
+	assert_int_equal(write_flags(l, n, BLK_FUA), -EIO);
+	assert_int_equal(write_flags(l, n, 0), 0);
+	end(l);
+	l = test_loop_plain(state);
+	n = bound_over(l, "/dev/zero");
+	n->cache_no_flush = true;
+	assert_int_equal(write_flags(l, n, BLK_FUA), 0);
+	assert_int_equal(other(l, n, BLK_FLUSH, 0, 0, 0), 0);
+	end(l);
+	l = test_loop_plain(state);
+	n = bound(l, "victim", "");
+	assert_int_equal(write_flags(l, n, BLK_FUA), 0);
 	end(l);
 }
 
@@ -933,9 +947,9 @@ static const struct CMUnitTest tests[] = {
 	ON_BOTH_ENGINES(reads_past_the_end_are_zeroes),
 	ON_BOTH_ENGINES(zeroes_and_discards),
 	ON_BOTH_ENGINES(zeroes_without_fallocate),
-	ON_BOTH_ENGINES(write_through),
 	ON_BOTH_ENGINES(full_disk_is_an_error),
 	ON_BOTH_ENGINES(bad_disk_is_an_error),
+	ON_BOTH_ENGINES(forced_writes_are_flushed),
 	ON_BOTH_ENGINES(file_size_limit_is_an_error),
 	ON_BOTH_ENGINES(direct_bounces),
 	ROW(direct_takes_tiny_files),

@@ -354,7 +354,6 @@ static void raw_is_a_window(void **state)
 	assert_int_equal(carry_out(l, n, BLK_WRITE_ZEROES, 0, NULL, 8192), 0);
 	assert_int_equal(pread(fd, in, 512, 4096 + 7680), 512);
 	assert_int_equal(in[0], 0);
-	assert_int_equal(blk_set_writeback(n, false), 0);
 	assert_int_equal(carry_out(l, n, BLK_FLUSH, 0, NULL, 0), 0);
 	blk_graph_fini(&graph);
 	loop_free(l);
