@@ -43,6 +43,7 @@ unit_tests += test/unit/base/err
 unit_tests += test/unit/base/json
 unit_tests += test/unit/base/keyval
 unit_tests += test/unit/base/loop
+unit_tests += test/unit/base/loop_seal
 unit_tests += test/unit/base/prop
 unit_tests += test/unit/base/state
 unit_tests += test/unit/bus/device

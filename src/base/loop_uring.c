@@ -71,7 +71,6 @@ static const unsigned char uring_opcodes[] = {
 /* Files come and go with hot-plug; the ring's own fd is dropped at the end. */
 static const unsigned char uring_register_ops[] = {
 	IORING_REGISTER_FILES_UPDATE,
-	IORING_REGISTER_FILES_UPDATE2,
 	IORING_UNREGISTER_RING_FDS,
 };
 
