@@ -82,6 +82,7 @@ device_tests += test/dev/i8042
 device_tests += test/dev/ioapic
 device_tests += test/dev/port61
 device_tests += test/dev/pvpanic
+device_tests += test/dev/race
 device_tests += test/dev/rng
 device_tests += test/dev/rtc
 device_tests += test/dev/serial

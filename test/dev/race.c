@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Devices on their loop's thread, with a driver on another: each sleeps until
+ * the other tells it, so that a notification that is lost hangs the test. A
+ * disk for chains that the driver begins, a network card for those that the
+ * device does.
+ */
+#include <errno.h>
+#include <json-c/json.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <string.h>
+#include <time.h>
+
+#include "backend/block.h"
+#include "backend/net.h"
+#include "base/keyval.h"
+#include "base/num.h"
+#include "bus/iov.h"
+#include "test/lib/test.h"
+#include "test/lib/vslot.h"
+
+#define ROUNDS 50000U
+#define DEPTH  16U
+#define HDR    12U
+#define PACKET 100U
+
+static uint64_t modes[] = {0, BIT(VIRTIO_F_EVENT_IDX),
+			   BIT(VIRTIO_F_RING_PACKED),
+			   BIT(VIRTIO_F_RING_PACKED) | BIT(VIRTIO_F_EVENT_IDX)};
+
+struct race {
+	struct fakeboard board;
+	struct irq_sink irqs;
+	sem_t irq;
+	struct vslot v;
+	struct ring *r; /* of the queue that is raced */
+	unsigned queue;
+	pthread_t thread;
+};
+
+static void race_irq(void *opaque, unsigned gsi, bool level)
+{
+	struct race *g = opaque;
+
+	(void)gsi;
+	if (level)
+		sem_post(&g->irq);
+}
+
+static const struct irq_sink_ops race_irq_ops = {.set = race_irq};
+
+static void race_init(struct race *g)
+{
+	memset(g, 0, sizeof(*g));
+	fakeboard_init(&g->board);
+	sem_init(&g->irq, 0, 0);
+	g->irqs = (struct irq_sink){&race_irq_ops, g};
+	g->board.board.irqs = &g->irqs;
+	g->board.board.notify = &g->board.notify;
+}
+
+/* The loop's thread: the device goes where it was served. */
+static void *race_loop(void *arg)
+{
+	struct race *g = arg;
+	struct err e;
+
+	if (loop_run(g->board.board.loop, &e))
+		print_message("# %s\n", e.text);
+	vslot_fini(&g->v);
+	return NULL;
+}
+
+/* Makes the device, and starts it on its thread, with n queues. */
+static void race_start(struct race *g, const char *text, uint64_t features,
+		       unsigned n)
+{
+	struct vdriver *d = &g->v.d;
+	struct err e = {0};
+
+	vslot_init(&g->v, &g->board, 0, text, &e);
+	if (!g->v.dev)
+		fail_msg("%s", e.text);
+	assert_int_equal(pthread_create(&g->thread, NULL, race_loop, g), 0);
+	assert_true(vdriver_negotiate(d, features));
+	assert_int_equal(d->features & features, features);
+	for (unsigned i = 0; i < n; i++)
+		vdriver_queue(d, i, DEPTH);
+	g->r = &d->rings[g->queue];
+	vdriver_set(d, VIRTIO_MMIO_STATUS, 0xf);
+}
+
+static void race_end(struct race *g)
+{
+	loop_stop(g->board.board.loop);
+	pthread_join(g->thread, NULL);
+	fakeboard_fini(&g->board);
+	sem_destroy(&g->irq);
+}
+
+/* Sleeps until an interrupt comes. */
+static void race_sleep(struct race *g, unsigned done)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 20;
+	if (sem_timedwait(&g->irq, &until))
+		fail_msg("lost after %u (errno %d)", done, errno);
+}
+
+/* The driver: adds chains by add(), in bursts, and takes them back by take(). */
+static void race_run(struct race *g,
+		     bool (*add)(struct race *g, unsigned i),
+		     void (*take)(struct race *g, struct ring_used u))
+{
+	unsigned added = 0, done = 0;
+	struct ring_used u;
+
+	while (done < ROUNDS) {
+		unsigned burst = added % 5 + 1;
+
+		while (burst-- && added < ROUNDS && add(g, added))
+			added++;
+		if (ring_publish(g->r))
+			vdriver_kick(&g->v.d, g->queue);
+		if (added % 11 == 3 && added < ROUNDS) /* one too many */
+			vdriver_kick(&g->v.d, g->queue);
+		ring_want_irq(g->r, false, 0);
+		while (ring_next_used(g->r, &u)) {
+			take(g, u);
+			done++;
+		}
+		if (done < added && (added == ROUNDS || added % 3) &&
+		    !ring_want_irq(g->r, true, 0))
+			race_sleep(g, done);
+	}
+}
+
+/* Chains of the driver's: reads of a disk. */
+
+#define BLK_DATA   (VSLOT_HEAP + 0x10000)
+#define BLK_STATUS (VSLOT_HEAP + 0x20000)
+
+static bool read_add(struct race *g, unsigned i)
+{
+	unsigned slot = i % DEPTH;
+	struct ring_buf b[3] = {
+		{VSLOT_HEAP, 16, false}, /* a read of sector 0, all zeroes */
+		{BLK_DATA + 512 * slot, 512, true},
+		{BLK_STATUS + slot, 1, true},
+	};
+
+	return ring_add(g->r, b, 3, slot);
+}
+
+static void read_take(struct race *g, struct ring_used u)
+{
+	uint8_t *status = vdriver_ptr(&g->v.d, BLK_STATUS + u.tag);
+
+	assert_int_equal(u.len, 513);
+	assert_int_equal(*status, 0);
+	*status = 0xff;
+}
+
+static void reads_are_not_lost(void **state)
+{
+	static struct race g;
+	struct json_object *conf;
+	struct blk_graph graph;
+	struct blk_node *n;
+	struct err e = {0};
+
+	race_init(&g);
+	blk_graph_init(&graph);
+	assert_int_equal(keyval_parse("driver=null-co,size=1M", NULL, 0, &conf,
+				      &e),
+			 0);
+	assert_int_equal(blk_open(&graph, conf, "-blockdev", &n, &e), 0);
+	json_object_put(conf);
+	fakeboard_link(&g.board, "blockdev", "d0", n);
+	race_start(&g, "virtio-blk-device,drive=d0,packed=on",
+		   *(uint64_t *)*state, 1);
+	race_run(&g, read_add, read_take);
+	race_end(&g);
+	blk_graph_fini(&graph);
+}
+
+/* Chains of the device's: packets, as fast as buffers are there for them. */
+
+struct spring {
+	struct net_backend net;
+	struct net_port port;
+};
+
+static void spring_gives(struct loop_io *io, int result)
+{
+	struct net_rx *r = container_of(io, struct net_rx, io);
+	static const uint8_t packet[HDR + PACKET] = {[HDR + 6] = 2};
+
+	(void)result;
+	iov_write(r->iov, r->niov, 0, packet, sizeof(packet));
+	r->port->in_flight--;
+	r->received(r, sizeof(packet));
+}
+
+static void spring_receive(struct net_port *p, struct net_rx *r)
+{
+	r->io.done = spring_gives;
+	loop_complete(p->loop, &r->io, 0);
+}
+
+static void spring_cancel(struct net_port *p)
+{
+	(void)p; /* what is offered is given at once */
+}
+
+static int spring_bind(struct net_port *p, struct loop *l, struct err *e)
+{
+	(void)p;
+	(void)l;
+	(void)e;
+	return 0;
+}
+
+static void spring_unbind(struct net_port *p)
+{
+	(void)p;
+}
+
+static int spring_set(struct net_backend *n, unsigned what)
+{
+	(void)n;
+	(void)what;
+	return 0;
+}
+
+static const struct net_driver spring_driver = {
+	.name = "spring",
+	.bind = spring_bind,
+	.unbind = spring_unbind,
+	.receive = spring_receive,
+	.rx_cancel = spring_cancel,
+	.set_offloads = spring_set,
+	.set_hdr_len = spring_set,
+	.set_queues = spring_set,
+};
+
+static bool buffer_add(struct race *g, unsigned i)
+{
+	struct ring_buf b = {VSLOT_HEAP + 2048 * (i % DEPTH), 2048, true};
+
+	return ring_add(g->r, &b, 1, i % DEPTH);
+}
+
+static void buffer_take(struct race *g, struct ring_used u)
+{
+	(void)g;
+	assert_int_equal(u.len, HDR + PACKET);
+}
+
+static void packets_are_not_lost(void **state)
+{
+	static struct race g;
+	static char id[] = "n0";
+	struct spring s = {
+		.net = {.driver = &spring_driver,
+			.id = id,
+			.ports = &s.port,
+			.link_up = true,
+			.caps = {.vnet_hdr = true, .queues = 1}},
+		.port = {.net = &s.net},
+	};
+
+	race_init(&g);
+	fakeboard_link(&g.board, "netdev", id, &s.net);
+	race_start(&g, "virtio-net-device,netdev=n0,packed=on",
+		   *(uint64_t *)*state, 2);
+	race_run(&g, buffer_add, buffer_take);
+	race_end(&g);
+}
+
+#define IN_ALL(f)                                                              \
+	{#f ", split", f, NULL, NULL, &modes[0]},                              \
+	{#f ", split, event index", f, NULL, NULL, &modes[1]},                 \
+	{#f ", packed", f, NULL, NULL, &modes[2]},                             \
+	{#f ", packed, event index", f, NULL, NULL, &modes[3]}
+
+static const struct CMUnitTest tests[] = {
+	IN_ALL(reads_are_not_lost),
+	IN_ALL(packets_are_not_lost),
+};
+
+TEST_MAIN(tests)
