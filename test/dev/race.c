@@ -3,14 +3,17 @@
  * Devices on their loop's thread, with a driver on another: each sleeps until
  * the other tells it, so that a notification that is lost hangs the test. A
  * disk for chains that the driver begins, a network card for those that the
- * device does.
+ * device does. And resets while all that is under way.
  */
 #include <errno.h>
 #include <json-c/json.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "backend/block.h"
 #include "backend/net.h"
@@ -34,8 +37,7 @@ struct race {
 	struct irq_sink irqs;
 	sem_t irq;
 	struct vslot v;
-	struct ring *r; /* of the queue that is raced */
-	unsigned queue;
+	struct ring *r; /* of the queue that is raced: the first */
 	pthread_t thread;
 };
 
@@ -72,22 +74,27 @@ static void *race_loop(void *arg)
 	return NULL;
 }
 
-/* Makes the device, and starts it on its thread, with n queues. */
-static void race_start(struct race *g, const char *text, uint64_t features,
-		       unsigned n)
+/* Makes the device, and has it served on its thread. */
+static void race_make(struct race *g, const char *text)
 {
-	struct vdriver *d = &g->v.d;
 	struct err e = {0};
 
 	vslot_init(&g->v, &g->board, 0, text, &e);
 	if (!g->v.dev)
 		fail_msg("%s", e.text);
 	assert_int_equal(pthread_create(&g->thread, NULL, race_loop, g), 0);
+}
+
+/* Starts it, anew or not, with its first two queues. */
+static void race_start(struct race *g, uint64_t features)
+{
+	struct vdriver *d = &g->v.d;
+
 	assert_true(vdriver_negotiate(d, features));
 	assert_int_equal(d->features & features, features);
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < 2; i++)
 		vdriver_queue(d, i, DEPTH);
-	g->r = &d->rings[g->queue];
+	g->r = &d->rings[0];
 	vdriver_set(d, VIRTIO_MMIO_STATUS, 0xf);
 }
 
@@ -124,9 +131,9 @@ static void race_run(struct race *g,
 		while (burst-- && added < ROUNDS && add(g, added))
 			added++;
 		if (ring_publish(g->r))
-			vdriver_kick(&g->v.d, g->queue);
+			vdriver_kick(&g->v.d, 0);
 		if (added % 11 == 3 && added < ROUNDS) /* one too many */
-			vdriver_kick(&g->v.d, g->queue);
+			vdriver_kick(&g->v.d, 0);
 		ring_want_irq(g->r, false, 0);
 		while (ring_next_used(g->r, &u)) {
 			take(g, u);
@@ -164,27 +171,102 @@ static void read_take(struct race *g, struct ring_used u)
 	*status = 0xff;
 }
 
-static void reads_are_not_lost(void **state)
+/* The disk that the text describes becomes "d0". */
+static void disk_init(struct race *g, struct blk_graph *graph, const char *text)
 {
-	static struct race g;
 	struct json_object *conf;
-	struct blk_graph graph;
 	struct blk_node *n;
 	struct err e = {0};
 
-	race_init(&g);
-	blk_graph_init(&graph);
-	assert_int_equal(keyval_parse("driver=null-co,size=1M", NULL, 0, &conf,
-				      &e),
-			 0);
-	assert_int_equal(blk_open(&graph, conf, "-blockdev", &n, &e), 0);
+	blk_graph_init(graph);
+	assert_int_equal(keyval_parse(text, NULL, 0, &conf, &e), 0);
+	if (blk_open(graph, conf, "-blockdev", &n, &e))
+		fail_msg("%s", e.text);
 	json_object_put(conf);
-	fakeboard_link(&g.board, "blockdev", "d0", n);
-	race_start(&g, "virtio-blk-device,drive=d0,packed=on",
-		   *(uint64_t *)*state, 1);
+	fakeboard_link(&g->board, "blockdev", "d0", n);
+}
+
+static void reads_are_not_lost(void **state)
+{
+	static struct race g;
+	struct blk_graph graph;
+
+	race_init(&g);
+	disk_init(&g, &graph, "driver=null-co,size=1M");
+	race_make(&g, "virtio-blk-device,drive=d0,packed=on,num-queues=2");
+	race_start(&g, *(uint64_t *)*state);
 	race_run(&g, read_add, read_take);
 	race_end(&g);
 	blk_graph_fini(&graph);
+}
+
+/*
+ * Resets with chains in flight, of the device or of a queue: when the register
+ * says that it is over, the driver's memory is the driver's alone.
+ */
+#define RESETS 400U
+#define HEAP   0x40000U /* of buffers, behind VSLOT_HEAP */
+
+static void race_reset(struct race *g, unsigned round)
+{
+	struct vdriver *d = &g->v.d;
+
+	if (round % 3) {
+		vdriver_set(d, VIRTIO_MMIO_STATUS, 0);
+		assert_int_equal(vdriver_get(d, VIRTIO_MMIO_STATUS), 0);
+		return;
+	}
+	vdriver_set(d, VIRTIO_MMIO_QUEUE_SEL, 0);
+	vdriver_set(d, 0x0c0, 1);
+	assert_int_equal(vdriver_get(d, 0x0c0), 0);
+}
+
+static void race_resets(struct race *g, uint64_t features,
+			bool (*add)(struct race *g, unsigned i))
+{
+	const struct timespec moment = {.tv_nsec = 200000};
+	char *heap = vdriver_ptr(&g->v.d, VSLOT_HEAP);
+	char *ring = vdriver_ptr(&g->v.d, 1 * MIB);
+	static char heap_then[HEAP], ring_then[RING_BYTES];
+
+	for (unsigned round = 0; round < RESETS; round++) {
+		unsigned n = 0;
+
+		memset(heap, 0, HEAP);
+		race_start(g, features | BIT(VIRTIO_F_RING_RESET));
+		while (add(g, n))
+			n++;
+		(void)ring_publish(g->r);
+		vdriver_kick(&g->v.d, 0);
+		for (volatile unsigned i = 0; i < round % 40 * 500; i++)
+			; /* a moment, from none to some of the work */
+		race_reset(g, round);
+		memcpy(heap_then, heap, HEAP);
+		memcpy(ring_then, ring, RING_BYTES);
+		nanosleep(&moment, NULL);
+		assert_memory_equal(heap, heap_then, HEAP);
+		assert_memory_equal(ring, ring_then, RING_BYTES);
+	}
+}
+
+static void resets_end_reads(void **state)
+{
+	char path[] = "/tmp/vireo-race-XXXXXX", text[128];
+	int fd = mkstemp(path);
+	static struct race g;
+	struct blk_graph graph;
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, 1 * MIB), 0);
+	(void)snprintf(text, sizeof(text), "driver=file,filename=%s", path);
+	race_init(&g);
+	disk_init(&g, &graph, text);
+	assert_int_equal(unlink(path), 0);
+	race_make(&g, "virtio-blk-device,drive=d0,packed=on,num-queues=2");
+	race_resets(&g, *(uint64_t *)*state, read_add);
+	race_end(&g);
+	blk_graph_fini(&graph);
+	close(fd);
 }
 
 /* Chains of the device's: packets, as fast as buffers are there for them. */
@@ -260,24 +342,43 @@ static void buffer_take(struct race *g, struct ring_used u)
 	assert_int_equal(u.len, HDR + PACKET);
 }
 
+static void spring_init(struct race *g, struct spring *s)
+{
+	static char id[] = "n0";
+
+	*s = (struct spring){
+		.net = {.driver = &spring_driver,
+			.id = id,
+			.ports = &s->port,
+			.link_up = true,
+			.caps = {.vnet_hdr = true, .queues = 1}},
+		.port = {.net = &s->net},
+	};
+	fakeboard_link(&g->board, "netdev", id, &s->net);
+}
+
 static void packets_are_not_lost(void **state)
 {
 	static struct race g;
-	static char id[] = "n0";
-	struct spring s = {
-		.net = {.driver = &spring_driver,
-			.id = id,
-			.ports = &s.port,
-			.link_up = true,
-			.caps = {.vnet_hdr = true, .queues = 1}},
-		.port = {.net = &s.net},
-	};
+	struct spring s;
 
 	race_init(&g);
-	fakeboard_link(&g.board, "netdev", id, &s.net);
-	race_start(&g, "virtio-net-device,netdev=n0,packed=on",
-		   *(uint64_t *)*state, 2);
+	spring_init(&g, &s);
+	race_make(&g, "virtio-net-device,netdev=n0,packed=on");
+	race_start(&g, *(uint64_t *)*state);
 	race_run(&g, buffer_add, buffer_take);
+	race_end(&g);
+}
+
+static void resets_end_packets(void **state)
+{
+	static struct race g;
+	struct spring s;
+
+	race_init(&g);
+	spring_init(&g, &s);
+	race_make(&g, "virtio-net-device,netdev=n0,packed=on");
+	race_resets(&g, *(uint64_t *)*state, buffer_add);
 	race_end(&g);
 }
 
@@ -289,7 +390,9 @@ static void packets_are_not_lost(void **state)
 
 static const struct CMUnitTest tests[] = {
 	IN_ALL(reads_are_not_lost),
+	IN_ALL(resets_end_reads),
 	IN_ALL(packets_are_not_lost),
+	IN_ALL(resets_end_packets),
 };
 
 TEST_MAIN(tests)
