@@ -59,11 +59,15 @@ static void virtio_ring(const struct virtio_bell *b)
 void virtio_serve(struct virtio_dev *vd, struct virtq *vq)
 {
 	struct virtio_work *w = vd->work;
-	struct virtio_bell *b = &w->bells[vq->index];
+	struct virtio_bell *b;
 	unsigned rounds = 0;
 	bool more;
 
-	if (!w->is_live || w->is_held || b->is_serving || !vq->ready)
+	/* Before anything of the queue, which is not ours else. */
+	if (!w->is_live || w->is_held)
+		return;
+	b = &w->bells[vq->index];
+	if (b->is_serving || !vq->ready)
 		return;
 	b->is_serving = true;
 	do

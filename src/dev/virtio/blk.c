@@ -88,12 +88,18 @@ static void vblk_drain(struct virtio_dev *vd)
 		in_flight += vb->queues[i].in_flight;
 	if (in_flight)
 		blk_drain(vb->node);
+	/* Now: the queues may be another thread's before the tasks run. */
+	for (unsigned i = 0; vb->queues && i < vb->num_queues; i++) {
+		loop_task_cancel(vd->loop, &vb->queues[i].notify);
+		virtq_notify(vb->queues[i].vq);
+	}
 }
 
 /* All is done by drain: the core resets the queue. */
 static void vblk_queue_reset(struct virtio_dev *vd, struct virtq *vq)
 {
-	loop_task_cancel(vd->loop, &vblk_of(vd)->queues[vq->index].notify);
+	(void)vd;
+	(void)vq;
 }
 
 /* Cache mode. */

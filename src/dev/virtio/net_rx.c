@@ -300,6 +300,10 @@ void vnet_pair_drain(struct vnet_pair *p)
 	p->is_receiving = false;
 	net_drain(p->vn->net, p->index);
 	vnet_rx_unplace(p);
+	/* Now: the queues may be another thread's before the task runs. */
+	loop_task_cancel(p->vn->vdev.loop, &p->notify);
+	virtq_notify(p->rxq);
+	virtq_notify(p->txq);
 }
 
 void vnet_rx_forget(struct vnet_pair *p)
