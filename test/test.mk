@@ -24,6 +24,7 @@ libtest_a_SOURCES = test/lib/child.c test/lib/child.h \
 	test/lib/fakeboard.c test/lib/fakeboard.h \
 	test/lib/kernel.c test/lib/kernel.h \
 	test/lib/logfile.c test/lib/logfile.h \
+	test/lib/loopdev.c test/lib/loopdev.h \
 	test/lib/nullback.c test/lib/nullback.h \
 	test/lib/payload.c test/lib/payload.h test/lib/payload_abi.h \
 	test/lib/platrig.c test/lib/platrig.h \

@@ -479,7 +479,7 @@ static void file_discard(struct blk_file *f, struct blk_req *r)
 	if (f->no_punch || !file_is_block_aligned(f, r))
 		blk_complete_later(r, 0);
 	else
-		file_fallocate(f, r, STATE_DISCARD);
+		file_start(f, r);
 }
 
 static void file_discarded(struct blk_file *f, struct blk_req *r, int result)

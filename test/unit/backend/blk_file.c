@@ -16,21 +16,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* It has a struct loop_config, too. */
-#define loop_config linux_loop_config
-#include <linux/loop.h>
-#undef loop_config
-
 #include "base/json.h"
 #include "base/keyval.h"
 #include "test/lib/loop.h"
+#include "test/lib/loopdev.h"
 
 static struct blk_graph graph;
 static struct err err;
@@ -742,33 +737,13 @@ static void bounce_buffers_are_shared(void **state)
 
 /* --- a block device with blocks of 4096 bytes --- */
 
-static char loop_path[32];
-static int loop_fd = -1;
+static struct loopdev device;
 
 /* False where the host has no loop devices for us. */
 static bool loop_device(size_t bytes)
 {
-	struct linux_loop_config config = {
-		.block_size = 4096,
-		.info = {.lo_flags = LO_FLAGS_AUTOCLEAR},
-	};
-	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), fd, i;
-
-	if (control < 0)
-		return false;
 	make_file("loop", bytes);
-	fd = open(path_of("loop"), O_RDWR | O_CLOEXEC);
-	config.fd = (uint32_t)fd;
-	i = ioctl(control, LOOP_CTL_GET_FREE);
-	close(control);
-	(void)snprintf(loop_path, sizeof(loop_path), "/dev/loop%d", i);
-	loop_fd = i < 0 ? -1 : open(loop_path, O_RDWR | O_CLOEXEC);
-	if (loop_fd >= 0 && ioctl(loop_fd, LOOP_CONFIGURE, &config)) {
-		close(loop_fd);
-		loop_fd = -1;
-	}
-	close(fd);
-	return loop_fd >= 0;
+	return !loopdev_new(&device, path_of("loop"));
 }
 
 static struct blk_node *bound_device(struct loop *l, const char *more)
@@ -780,7 +755,7 @@ static struct blk_node *bound_device(struct loop *l, const char *more)
 		test_skip("no loop device");
 	}
 	blk_graph_init(&graph);
-	if (open_node(&n, "host_device", loop_path, more))
+	if (open_node(&n, "host_device", device.path, more))
 		fail_msg("%s", err.text);
 	assert_int_equal(blk_bind(n, l, NULL), 0);
 	return n;
@@ -789,7 +764,7 @@ static struct blk_node *bound_device(struct loop *l, const char *more)
 static void end_device(struct loop *l)
 {
 	end(l);
-	close(loop_fd);
+	close(device.fd);
 }
 
 static void device_has_a_topology(void **state)
@@ -815,7 +790,7 @@ static void device_has_a_topology(void **state)
 	assert_int_equal(other(l, n, BLK_DISCARD, 32768, 8192, 0), 0);
 	assert_int_equal(other(l, n, BLK_FLUSH, 0, 0, 0), 0);
 	end_device(l);
-	assert_refused("file", loop_path, "", -EINVAL, "host_device");
+	assert_refused("file", device.path, "", -EINVAL, "host_device");
 }
 
 /* Sectors of the same blocks written together by O_DIRECT: none is lost. */
@@ -895,11 +870,11 @@ static bool mount_device(void)
 	if (!loop_device(8 << 20))
 		return false;
 	(void)snprintf(command, sizeof(command), "mkfs.ext4 -Fq %s 2>/dev/null",
-		       loop_path);
+		       device.path);
 	(void)mkdir(path_of("mnt"), 0700);
 	return !system(command) && !unshare(CLONE_NEWNS) &&
 	       !mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) &&
-	       !mount(loop_path, path_of("mnt"), "ext4", 0, NULL);
+	       !mount(device.path, path_of("mnt"), "ext4", 0, NULL);
 }
 
 /*
@@ -929,7 +904,22 @@ static void a_disk_does_not_grow(void **state)
 	assert_int_equal(st.st_size, 8192 + 512);
 	blk_graph_fini(&graph);
 	assert_int_equal(umount(path_of("mnt")), 0);
-	close(loop_fd);
+	close(device.fd);
+}
+
+static void device_discards(void **state)
+{
+	struct loop *l = test_loop_plain(state);
+	struct blk_node *n =
+		bound_device(l, "cache.direct=on,discard=unmap");
+	static unsigned char a[8192];
+
+	assert_int_equal(other(l, n, BLK_DISCARD, 8192, 8192, 0), 0);
+	assert_int_equal(rw(l, n, BLK_READ, 0, a, 8192), 0);
+	assert_pattern(a, 0, 8192);
+	assert_int_equal(rw(l, n, BLK_READ, 16384, a, 8192), 0);
+	assert_pattern(a, 16384, 8192);
+	end_device(l);
 }
 
 #define ROW(f) cmocka_unit_test_setup_teardown(f, new_graph, end_graph)
@@ -958,6 +948,7 @@ static const struct CMUnitTest tests[] = {
 	ON_BOTH_ENGINES(parts_of_blocks_are_kept),
 	ON_BOTH_ENGINES(device_bounces),
 	ON_BOTH_ENGINES(writes_share_bounce_buffers),
+	ON_BOTH_ENGINES(device_discards),
 	ROW(a_disk_does_not_grow),
 };
 
