@@ -37,6 +37,7 @@ dist_noinst_DATA += test/lib/loop.h test/lib/no_uring.h
 
 unit_tests =
 unit_tests += test/unit/backend/blk_file
+unit_tests += test/unit/backend/blk_model
 unit_tests += test/unit/backend/blk_overlay
 unit_tests += test/unit/backend/block
 unit_tests += test/unit/backend/chardev
