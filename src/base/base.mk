@@ -12,7 +12,8 @@ libvireo_a_SOURCES += \
 	%D%/loop_engine.h \
 	%D%/loop_epoll.c \
 	%D%/loop_timer.c \
-	%D%/loop_uring.c \
+	%D%/loop_uring.c %D%/loop_uring.h \
+	%D%/loop_uring_open.c \
 	%D%/mman.h \
 	%D%/nearest.c \
 	%D%/num.h \
