@@ -621,7 +621,8 @@ void loop_complete(struct loop *l, struct loop_io *io, int result)
 void loop_io_cancel(struct loop *l, struct loop_io *io)
 {
 	loop_check_owner(l);
-	if (io->state == IO_WAITING || io->state == IO_RUNNING)
+	if (io->state == IO_WAITING || io->state == IO_TURN ||
+	    io->state == IO_RUNNING)
 		l->ops->io_cancel(l, io);
 }
 

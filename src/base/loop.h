@@ -150,8 +150,8 @@ void loop_task_cancel(struct loop *l, struct loop_task *t); /* loop's thread */
  * caller until done() runs with the byte count or -errno, as preadv(2) would
  * give: short transfers are the caller's to continue (also where more than
  * IOV_MAX iovecs or 2 GiB were given). Operations under way together may
- * complete in any order; of several reads of a TAP or socket, any may take the
- * next packet, but packets complete in order. Nothing is allocated. On the epoll
+ * complete in any order, but for reads of what has no position (TAP, socket):
+ * packets complete in order. Nothing is allocated. On the epoll
  * engine the operation is carried out at once (what has no position: when it
  * is ready) and done() is deferred.
  */
@@ -162,6 +162,7 @@ struct loop_io {
 	int result;
 	unsigned file;
 	unsigned char op, state;
+	bool is_try; /* io_uring: must not wait for data */
 	unsigned niov; /* or the registered buffer, or the fallocate mode */
 	const struct iovec *iov;
 	struct iovec span;

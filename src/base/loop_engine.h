@@ -26,6 +26,7 @@ enum loop_op {
 enum io_state {
 	IO_IDLE,
 	IO_WAITING,  /* in the engine's list: no room, or not ready */
+	IO_TURN,     /* in its slot's list: another read has its turn */
 	IO_RUNNING,  /* the kernel has it */
 	IO_STOPPING, /* the kernel has it; in the list of those to cancel */
 	IO_DONE,     /* in the loop's list: done() is to run */
@@ -64,7 +65,13 @@ struct loop_slot {
 	bool is_watched;     /* epoll: in the set */
 	bool is_static;      /* epoll: cannot be in the set, always ready */
 	struct list link;    /* of one of the engine's lists, or of none */
-	struct io_queue reads, writes; /* epoll: waiting for readiness */
+	/* Without position. epoll: waiting for readiness; io_uring: reads
+	 * waiting for their turn. */
+	struct io_queue reads, writes;
+	bool is_reading;   /* io_uring: a read may wait for data in the ring */
+	bool cannot_try;   /* io_uring: the file's reads always wait */
+	unsigned was_read; /* io_uring: packets since the last turn */
+	unsigned turns;    /* io_uring: of one packet */
 };
 
 struct loop_ops {

@@ -10,6 +10,13 @@
  * is removed meanwhile stays (SLOT_DYING) until its operation has completed,
  * because the kernel may still write to it.
  *
+ * Of several reads of one file without position, a single one may wait for data
+ * in the ring: each that waits would be woken for each packet, all but one in
+ * vain, and after some such turns the kernel would give it a thread, which
+ * takes packets out of order. When it has got some, others that only try are
+ * sent before one that waits again: as many as there were packets lately; or
+ * one now and then, since a try that finds nothing costs a system call.
+ *
  * What finds the submission queue full is kept in order in a list and goes out
  * with the next step. The completion queue may overflow: the kernel keeps what
  * does not fit (IORING_FEAT_NODROP).
@@ -27,6 +34,7 @@
 #include "base/log.h"
 #include "base/loop_uring.h"
 
+#define TRY_EACH 8U          /* turns of one packet */
 #define SPAN_MAX 0x7ffff000U /* MAX_RW_COUNT: more is a short transfer */
 
 /* The low bits of user_data; the rest is a pointer. */
@@ -121,6 +129,8 @@ static void uring_prep_vector(struct io_uring_sqe *sqe,
 		io_uring_prep_write(sqe, file, iov->iov_base, len, io->offset);
 	else
 		io_uring_prep_writev(sqe, file, iov, n, io->offset);
+	if (io->is_try)
+		sqe->rw_flags = RWF_NOWAIT;
 }
 
 static void uring_prep(struct io_uring_sqe *sqe, const struct loop_io *io)
@@ -163,27 +173,84 @@ static bool uring_submit_io(struct uring *u, struct loop_io *io)
 	return true;
 }
 
-static void uring_io_start(struct loop *l, struct loop_io *io)
+static void uring_io_put(struct uring *u, struct loop_io *io)
 {
-	struct uring *u = l->engine;
-
 	if (!u->waiting.head && uring_submit_io(u, io))
 		return;
 	io->state = IO_WAITING;
 	io_queue_push(&u->waiting, io);
 }
 
+static bool io_takes_turns(const struct loop_io *io)
+{
+	return io->op == LOOP_OP_READV && io->offset == LOOP_NO_OFFSET;
+}
+
+static void uring_await_turn(struct loop_slot *s, struct loop_io *io)
+{
+	io->state = IO_TURN;
+	io_queue_push(&s->reads, io);
+}
+
+/* How many reads to send with the one that waits. */
+static unsigned uring_tries(struct loop_slot *s)
+{
+	unsigned packets = s->was_read;
+
+	s->was_read = 0;
+	if (s->cannot_try)
+		return 0;
+	return packets > 1 ? packets : s->turns++ % TRY_EACH == 0;
+}
+
+/* The read that was waiting for data is over: the others' turn. */
+static void uring_turn(struct loop *l, struct loop_slot *s)
+{
+	unsigned tries = uring_tries(s);
+	struct loop_io *io;
+
+	s->is_reading = false;
+	while (!s->is_reading && (io = io_queue_pop(&s->reads))) {
+		io->is_try = tries && s->reads.head;
+		if (io->is_try)
+			tries--;
+		else
+			s->is_reading = true;
+		uring_io_put(l->engine, io);
+	}
+}
+
+static void uring_io_start(struct loop *l, struct loop_io *io)
+{
+	struct loop_slot *s = &l->slots[io->file];
+
+	io->is_try = false;
+	if (io_takes_turns(io) && s->is_reading) {
+		uring_await_turn(s, io);
+		return;
+	}
+	s->is_reading |= io_takes_turns(io);
+	uring_io_put(l->engine, io);
+}
+
 static void uring_io_cancel(struct loop *l, struct loop_io *io)
 {
+	struct loop_slot *s = &l->slots[io->file];
 	struct uring *u = l->engine;
 
-	if (io->state == IO_WAITING) {
-		io_queue_remove(&u->waiting, io);
-		loop_io_done(l, io, -ECANCELED);
-	} else if (io->state == IO_RUNNING) {
+	if (io->state == IO_RUNNING) {
 		io->state = IO_STOPPING;
 		io_queue_push(&u->cancels, io);
+		return;
 	}
+	if (io->state == IO_TURN) {
+		io_queue_remove(&s->reads, io);
+	} else {
+		io_queue_remove(&u->waiting, io);
+		if (io_takes_turns(io) && !io->is_try)
+			uring_turn(l, s);
+	}
+	loop_io_done(l, io, -ECANCELED);
 }
 
 static int uring_update(struct loop *l, struct loop_slot *s)
@@ -322,12 +389,41 @@ static void uring_slot_done(struct loop *l, struct loop_slot *s, int result,
 	}
 }
 
-static void uring_io_done(struct uring *u, struct loop_io *io, int result)
+/* What the kernel calls it when an operation is stopped. */
+static int uring_stopped(struct uring *u, struct loop_io *io, int result)
 {
+	io_queue_remove(&u->cancels, io);
+	return result == -EINTR || result == -EAGAIN ? -ECANCELED : result;
+}
+
+/* A read that does not wait found nothing: back to those with no turn. */
+static bool uring_tried(struct loop *l, struct loop_slot *s, struct loop_io *io,
+			int result)
+{
+	if (!io->is_try || (result != -EAGAIN && result != -EOPNOTSUPP))
+		return false;
+	s->cannot_try |= result == -EOPNOTSUPP;
+	uring_await_turn(s, io);
+	if (!s->is_reading)
+		uring_turn(l, s);
+	return true;
+}
+
+static void uring_io_done(struct loop *l, struct loop_io *io, int result)
+{
+	struct loop_slot *s = &l->slots[io->file];
+	bool had_turn = io_takes_turns(io) && !io->is_try;
+	unsigned generation = s->generation;
+
 	if (io->state == IO_STOPPING)
-		io_queue_remove(&u->cancels, io);
+		result = uring_stopped(l->engine, io, result);
+	else if (uring_tried(l, s, io, result))
+		return;
+	s->was_read += io_takes_turns(io) && result > 0;
 	io->state = IO_IDLE;
 	io->done(io, result);
+	if (had_turn && s->generation == generation)
+		uring_turn(l, s);
 }
 
 static void uring_complete(struct loop *l, const struct io_uring_cqe *cqe,
@@ -338,7 +434,7 @@ static void uring_complete(struct loop *l, const struct io_uring_cqe *cqe,
 
 	switch ((enum tag)(cqe->user_data & TAG_MASK)) {
 	case TAG_IO:
-		uring_io_done(l->engine, (struct loop_io *)p, cqe->res);
+		uring_io_done(l, (struct loop_io *)p, cqe->res);
 		break;
 	case TAG_SLOT:
 		uring_slot_done(l, (struct loop_slot *)p, cqe->res, io_only);

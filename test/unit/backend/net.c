@@ -5,11 +5,13 @@
  */
 #include "backend/net.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -238,6 +240,99 @@ static void drain_returns_what_waits(void **state)
 	}
 }
 
+#define CROWD 4U
+
+/* A buffer that is offered again each time; packets are numbered. */
+struct regular {
+	struct net_rx rx;
+	struct iovec iov;
+	uint8_t buf[2048];
+};
+
+#define NUMBERED 10000U
+
+static _Atomic uint32_t regulars_got;
+
+static void regular_received(struct net_rx *rx, int result)
+{
+	struct regular *r = container_of(rx, struct regular, rx);
+
+	if (result == -ECANCELED)
+		return;
+	assert_int_equal(result, HDR + FRAME);
+	assert_int_equal(load_le32(r->buf + HDR + 14), regulars_got++);
+	net_receive(rx->port->net, 0, rx);
+}
+
+/* Each when the one before has come; some of them ten at a time. */
+static void *send_numbered(void *arg)
+{
+	struct fixture *f = arg;
+	uint8_t frame[FRAME];
+
+	make_frame(frame, 0x33);
+	for (uint32_t n = 0; n < NUMBERED; n++) {
+		while (regulars_got + (n % 1000 < 800 ? 1 : 10) <= n)
+			sched_yield();
+		store_le32(frame + 14, n);
+		if (send(f->host, frame, FRAME, 0) != FRAME)
+			break;
+	}
+	return NULL;
+}
+
+static unsigned count_threads(void)
+{
+	DIR *d = opendir("/proc/self/task");
+	unsigned n = 0;
+
+	assert_non_null(d);
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+static void receive_numbered(struct fixture *f)
+{
+	static struct regular r[CROWD];
+	unsigned threads;
+	pthread_t sender;
+
+	regulars_got = 0;
+	for (unsigned n = 0; n < CROWD; n++) {
+		r[n].iov = (struct iovec){r[n].buf, sizeof(r[n].buf)};
+		r[n].rx = (struct net_rx){.iov = &r[n].iov,
+					  .niov = 1,
+					  .received = regular_received};
+		net_receive(f->net, 0, &r[n].rx);
+	}
+	threads = count_threads();
+	assert_int_equal(pthread_create(&sender, NULL, send_numbered, f), 0);
+	while (regulars_got < NUMBERED)
+		assert_int_equal(loop_step(f->loop, NS_PER_S, NULL), 0);
+	pthread_join(sender, NULL);
+	assert_int_equal(count_threads(), threads);
+	net_drain(f->net, 0);
+}
+
+/*
+ * Several reads under way at once take packets in order, one by one and in
+ * bursts; and none of them waits in vain for so long that the kernel gives it
+ * a thread of its own.
+ */
+static void packets_come_in_order(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(engines); i++) {
+		setup(&f, engines[i]);
+		receive_numbered(&f);
+		teardown(&f);
+	}
+}
+
 static void link_changed(void *opaque, bool up)
 {
 	unsigned *downs = opaque;
@@ -451,6 +546,7 @@ static void killed_user_holds_it_briefly(void **state)
 
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(packets_go_both_ways),
+	cmocka_unit_test(packets_come_in_order),
 	cmocka_unit_test(drain_returns_what_waits),
 	cmocka_unit_test(a_device_that_goes_is_an_error),
 	cmocka_unit_test(a_device_that_is_down_comes_back),
