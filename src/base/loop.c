@@ -486,9 +486,10 @@ static uint64_t loop_wait_until(struct loop *l, uint64_t wait_ns)
 	return until;
 }
 
-static int loop_wait(struct loop *l, uint64_t until_ns, struct err *e)
+static int loop_wait(struct loop *l, uint64_t until_ns, bool io_only,
+		     struct err *e)
 {
-	int r = l->ops->wait(l, until_ns);
+	int r = l->ops->wait(l, until_ns, io_only);
 
 	return r ? err_set_errno(e, r, "the event loop cannot wait") : 0;
 }
@@ -502,7 +503,7 @@ int loop_step(struct loop *l, uint64_t wait_ns, struct err *e)
 	loop_enter(l);
 	if (loop_run_tasks(l))
 		wait_ns = 0;
-	r = loop_wait(l, loop_wait_until(l, wait_ns), e);
+	r = loop_wait(l, loop_wait_until(l, wait_ns), false, e);
 	if (!r) {
 		l->ops->dispatch(l, false);
 		loop_run_done(l);
@@ -519,7 +520,7 @@ int loop_step_io(struct loop *l, struct err *e)
 	if (r)
 		return r;
 	loop_enter(l);
-	r = loop_wait(l, l->done.head ? 0 : LOOP_FOREVER, e);
+	r = loop_wait(l, l->done.head ? 0 : LOOP_FOREVER, true, e);
 	if (!r) {
 		l->ops->dispatch(l, true);
 		loop_run_done(l);

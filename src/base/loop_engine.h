@@ -87,9 +87,9 @@ struct loop_ops {
 	int (*update)(struct loop *l, struct loop_slot *s);
 	void (*io_start)(struct loop *l, struct loop_io *io);
 	void (*io_cancel)(struct loop *l, struct loop_io *io);
-	/* Submits, and waits until something happened or CLOCK_MONOTONIC is
-	 * until_ns (0: no wait). 0 or -errno. */
-	int (*wait)(struct loop *l, uint64_t until_ns);
+	/* Submits, and waits until something happened (of I/O only, where so
+	 * asked) or CLOCK_MONOTONIC is until_ns (0: no wait). 0 or -errno. */
+	int (*wait)(struct loop *l, uint64_t until_ns, bool io_only);
 	/* Runs the callbacks of what happened; of I/O only where so asked. */
 	void (*dispatch)(struct loop *l, bool io_only);
 	int (*buffers)(struct loop *l, const struct iovec *iov, unsigned n);

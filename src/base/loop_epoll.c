@@ -174,11 +174,11 @@ static void epoll_set_timer(struct epoll *p, uint64_t until_ns)
 	(void)timerfd_settime(p->timerfd, TFD_TIMER_ABSTIME, &at, NULL);
 }
 
-static int epoll_engine_wait(struct loop *l, uint64_t until_ns)
+static int epoll_engine_wait(struct loop *l, uint64_t until_ns, bool io_only)
 {
 	struct epoll *p = l->engine;
 
-	if (!list_empty(&p->statics))
+	if (!io_only && !list_empty(&p->statics))
 		until_ns = 0;
 	if (until_ns)
 		epoll_set_timer(p, until_ns);

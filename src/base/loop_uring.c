@@ -312,12 +312,12 @@ static int uring_enter(struct uring *u, uint64_t until_ns)
 	return io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, &ts, NULL);
 }
 
-static int uring_wait(struct loop *l, uint64_t until_ns)
+static int uring_wait(struct loop *l, uint64_t until_ns, bool io_only)
 {
 	struct uring *u = l->engine;
 	int r;
 
-	if (!uring_flush(l) || !list_empty(&u->ready))
+	if (!uring_flush(l) || (!io_only && !list_empty(&u->ready)))
 		until_ns = 0;
 	r = uring_enter(u, until_ns);
 	/* Time is up; a signal; the kernel is short of memory or wants its
@@ -507,7 +507,7 @@ static void uring_drain_slots(struct loop *l)
 	struct uring *u = l->engine;
 
 	while (u->in_kernel) {
-		if (uring_wait(l, LOOP_FOREVER))
+		if (uring_wait(l, LOOP_FOREVER, true))
 			return;
 		uring_dispatch(l, true);
 	}

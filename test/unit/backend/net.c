@@ -312,7 +312,7 @@ static void receive_numbered(struct fixture *f)
 	while (regulars_got < NUMBERED)
 		assert_int_equal(loop_step(f->loop, NS_PER_S, NULL), 0);
 	pthread_join(sender, NULL);
-	assert_int_equal(count_threads(), threads);
+	assert_true(count_threads() <= threads);
 	net_drain(f->net, 0);
 }
 

@@ -866,7 +866,7 @@ static void packets_come_in_order(void **state)
 			assert_int_equal(write(s[1], &sent, 4), 4);
 		test_loop_until(l, &completed, sent);
 	}
-	assert_int_equal(count_threads(), threads);
+	assert_true(count_threads() <= threads);
 	completed = 0;
 	for (unsigned i = 0; i < TAKERS; i++)
 		loop_io_cancel(l, &r[i].io);
@@ -1089,6 +1089,72 @@ static void draining_runs_nothing_else(void **state)
 	close(ofd);
 }
 
+/* A read that takes its time, drained while an event is due. */
+struct sleeper {
+	struct loop_event ev;
+	struct loop *l;
+	struct kick *other;
+	struct io io;
+	struct iovec iov;
+	char in[8];
+	int file;
+	unsigned steps, drained;
+};
+
+static void sleeper_fired(struct loop_event *ev, uint64_t count)
+{
+	struct sleeper *d = container_of(ev, struct sleeper, ev);
+
+	(void)count;
+	d->iov = (struct iovec){d->in, sizeof(d->in)};
+	completed = 0;
+	loop_readv(d->l, &d->io.io, d->file, &d->iov, 1, LOOP_NO_OFFSET);
+	write_event(d->other->ev.fd, 1);
+	while (!completed) {
+		assert_int_equal(loop_step_io(d->l, NULL), 0);
+		d->steps++;
+	}
+	d->drained++;
+}
+
+static void *write_late(void *arg)
+{
+	usleep(100000);
+	assert_int_equal(write(*(int *)arg, "x", 1), 1);
+	return NULL;
+}
+
+static void draining_does_not_spin(void **state)
+{
+	struct loop *l = test_loop_plain(state);
+	struct kick other = {.ev.fired = kick_fired};
+	int efd = eventfd(1, EFD_CLOEXEC), ofd = eventfd(0, EFD_CLOEXEC), p[2];
+	struct sleeper d = {.ev.fired = sleeper_fired,
+			    .l = l,
+			    .other = &other,
+			    .io.io.done = io_done};
+	pthread_t writer;
+
+	assert_int_equal(pipe(p), 0);
+	d.file = loop_file_add(l, p[0], NULL);
+	assert_int_equal(loop_event_add(l, &d.ev, efd, NULL), 0);
+	assert_int_equal(loop_event_add(l, &other.ev, ofd, NULL), 0);
+	assert_int_equal(pthread_create(&writer, NULL, write_late, &p[1]), 0);
+	test_loop_until(l, &d.drained, 1);
+	assert_int_equal(d.io.result, 1);
+	assert_in_range(d.steps, 1, 4);
+	test_loop_until(l, &other.called, 1);
+	pthread_join(writer, NULL);
+	loop_event_del(&d.ev);
+	loop_event_del(&other.ev);
+	loop_file_del(l, d.file);
+	loop_free(l);
+	close(efd);
+	close(ofd);
+	close(p[0]);
+	close(p[1]);
+}
+
 static void complete_is_deferred(void **state)
 {
 	struct loop *l = test_loop_plain(state);
@@ -1169,6 +1235,9 @@ static const struct CMUnitTest tests[] = {
 	ON_BOTH_ENGINES(full_ring_cancels),
 	ON_BOTH_ENGINES(registered_buffers_work),
 	ON_BOTH_ENGINES(draining_runs_nothing_else),
+	/* epoll tells of the event each time. */
+	{"draining_does_not_spin", draining_does_not_spin, NULL, NULL,
+	 &test_engine_uring},
 	ON_BOTH_ENGINES(complete_is_deferred),
 	ON_BOTH_ENGINES(too_many_files_is_an_error),
 	cmocka_unit_test(auto_finds_an_engine),
