@@ -494,6 +494,19 @@ static int loop_wait(struct loop *l, uint64_t until_ns, bool io_only,
 	return r ? err_set_errno(e, r, "the event loop cannot wait") : 0;
 }
 
+/* Inside the loop: what happens next, waiting for it as long as that takes. */
+static int loop_turn(struct loop *l, uint64_t wait_ns, struct err *e)
+{
+	int r = loop_wait(l, loop_wait_until(l, wait_ns), false, e);
+
+	if (r)
+		return r;
+	l->ops->dispatch(l, false);
+	loop_run_done(l);
+	loop_run_timers(l);
+	return 0;
+}
+
 int loop_step(struct loop *l, uint64_t wait_ns, struct err *e)
 {
 	int r = loop_seal(l, e);
@@ -501,14 +514,7 @@ int loop_step(struct loop *l, uint64_t wait_ns, struct err *e)
 	if (r)
 		return r;
 	loop_enter(l);
-	if (loop_run_tasks(l))
-		wait_ns = 0;
-	r = loop_wait(l, loop_wait_until(l, wait_ns), false, e);
-	if (!r) {
-		l->ops->dispatch(l, false);
-		loop_run_done(l);
-		loop_run_timers(l);
-	}
+	r = loop_turn(l, loop_run_tasks(l) ? 0 : wait_ns, e);
 	loop_leave(l);
 	return r;
 }
@@ -529,12 +535,18 @@ int loop_step_io(struct loop *l, struct err *e)
 	return r;
 }
 
+/* As steps, but a task that ran is no reason to look for events before the
+ * wait for them: one that stops the loop has made it wake up. */
 int loop_run(struct loop *l, struct err *e)
 {
-	int r = 0;
+	int r = loop_seal(l, e);
 
-	while (!r && !atomic_exchange(&l->stop, false))
-		r = loop_step(l, LOOP_FOREVER, e);
+	while (!r && !atomic_exchange(&l->stop, false)) {
+		loop_enter(l);
+		(void)loop_run_tasks(l);
+		r = loop_turn(l, LOOP_FOREVER, e);
+		loop_leave(l);
+	}
 	return r;
 }
 
