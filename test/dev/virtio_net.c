@@ -1003,6 +1003,8 @@ static void filters_by_vlan(void **state)
 	make_and_start(f, "", F_ALL & ~F_CTRL_VLAN);
 	assert_true(accepts_vlan(f, 5));
 	vslot_start(&f->v, F_ALL, 3);
+	assert_true(accepts_vlan(f, 5)); /* promiscuous at first */
+	assert_int_equal(command_u8(f, 0, 0, 0), 0);
 	assert_false(accepts_vlan(f, 5));
 	assert_int_equal(command_u16(f, 2, 0, 5), 0);
 	assert_int_equal(command_u16(f, 2, 0, 4095), 0);

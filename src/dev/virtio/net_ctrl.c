@@ -104,11 +104,13 @@ bool vnet_filter_accepts(const struct vnet *vn, const uint8_t *frame)
 {
 	const struct vnet_filter *f = &vn->filter;
 
+	/* 5.1.6.5.1.1: whatever else is on; a guest that bridges has VLANs that
+	 * it does not know of. */
+	if (f->promisc)
+		return true;
 	if (virtio_has(&vn->vdev, VIRTIO_NET_F_CTRL_VLAN) &&
 	    !vnet_filter_has_vlan(vn, frame))
 		return false;
-	if (f->promisc)
-		return true;
 	if (frame[0] & 1)
 		return vnet_filter_accepts_group(f, frame);
 	if (f->nouni)
