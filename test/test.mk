@@ -112,6 +112,10 @@ process_tests += test/process/terminal
 test_dev_table_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc \
 	-Wl,--wrap=realloc,--wrap=strdup,--wrap=eventfd
 
+# A host that does less than it is asked for.
+test_unit_backend_blk_model_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=loop_readv \
+	-Wl,--wrap=loop_writev,--wrap=loop_fdatasync,--wrap=loop_fallocate
+
 check_PROGRAMS += $(unit_tests) $(device_tests) $(kvm_tests) $(process_tests)
 TESTS += $(unit_tests) $(device_tests) $(kvm_tests) $(process_tests)
 endif

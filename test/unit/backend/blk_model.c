@@ -5,6 +5,9 @@
  *
  * The model is the disk's bytes. Requests that are under way together do not
  * overlap, as a guest's would not that cares; so each has one right result.
+ *
+ * And once more on a host that does less than it is asked for: the loop's
+ * functions are wrapped, and interrupt, cut and refuse what they please.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -38,6 +41,9 @@ struct slot {
 };
 
 static struct model {
+	/* Of a sloppy host: transfers are cut to multiples of it. 0: a host
+	 * that does as it is told. */
+	size_t cut;
 	struct loop *l;
 	struct blk_graph graph;
 	struct blk_node *n;
@@ -53,6 +59,78 @@ static unsigned pick(unsigned n)
 	m.seed = m.seed * 1664525U + 1013904223U;
 	return (m.seed >> 8) % n;
 }
+
+/* --- the host --- */
+
+/* The linker's: `--wrap=loop_readv` and so on (test/test.mk). */
+#define WRAP_VECTOR(name)                                                      \
+	void __real_##name(struct loop *l, struct loop_io *io, int file,       \
+			   const struct iovec *iov, unsigned n, uint64_t off); \
+	void __wrap_##name(struct loop *l, struct loop_io *io, int file,       \
+			   const struct iovec *iov, unsigned n, uint64_t off); \
+	void __wrap_##name(struct loop *l, struct loop_io *io, int file,       \
+			   const struct iovec *iov, unsigned n, uint64_t off)  \
+	{                                                                      \
+		if (host_interrupts(l, io))                                    \
+			return;                                                \
+		iov = host_cuts(iov, &n);                                      \
+		__real_##name(l, io, file, iov, n, off);                       \
+	}
+
+static bool host_interrupts(struct loop *l, struct loop_io *io)
+{
+	if (!m.cut || pick(6))
+		return false;
+	loop_complete(l, io, pick(2) ? -EINTR : -EAGAIN);
+	return true;
+}
+
+/* A part of the first piece, or all of it. */
+static const struct iovec *host_cuts(const struct iovec *iov, unsigned *n)
+{
+	static struct iovec cut[4 * DEPTH]; /* in turn: the last are not used */
+	static unsigned next;
+	struct iovec *v = &cut[next++ % ARRAY_SIZE(cut)];
+
+	if (!m.cut || pick(3))
+		return iov;
+	*v = *iov;
+	v->iov_len = align_down(1 + pick((unsigned)iov->iov_len), m.cut);
+	if (!v->iov_len)
+		return iov;
+	*n = 1;
+	return v;
+}
+
+WRAP_VECTOR(loop_readv)
+WRAP_VECTOR(loop_writev)
+
+void __real_loop_fdatasync(struct loop *l, struct loop_io *io, int file);
+void __wrap_loop_fdatasync(struct loop *l, struct loop_io *io, int file);
+void __real_loop_fallocate(struct loop *l, struct loop_io *io, int file,
+			   int mode, uint64_t offset, uint64_t len);
+void __wrap_loop_fallocate(struct loop *l, struct loop_io *io, int file,
+			   int mode, uint64_t offset, uint64_t len);
+
+void __wrap_loop_fdatasync(struct loop *l, struct loop_io *io, int file)
+{
+	if (!host_interrupts(l, io))
+		__real_loop_fdatasync(l, io, file);
+}
+
+/* Has it in the beginning, and then no more. */
+void __wrap_loop_fallocate(struct loop *l, struct loop_io *io, int file,
+			   int mode, uint64_t offset, uint64_t len)
+{
+	if (host_interrupts(l, io))
+		return;
+	if (m.cut && !pick(32))
+		loop_complete(l, io, -EOPNOTSUPP);
+	else
+		__real_loop_fallocate(l, io, file, mode, offset, len);
+}
+
+/* --- requests --- */
 
 static unsigned char *model_at(const struct slot *s)
 {
@@ -283,12 +361,14 @@ static bool agrees(void **state, const char *options, const char *path,
 	return is_open;
 }
 
-static void agrees_on_file(void **state, const char *options,
-			   bool is_registered)
+/* cut: of struct model. */
+static void on_file(void **state, const char *options, bool is_registered,
+		    size_t cut)
 {
 	char path[] = "/var/tmp/vireo-model-XXXXXX";
 	bool ran;
 
+	m.cut = cut;
 	make_disk(path);
 	ran = agrees(state, options, path, is_registered);
 	unlink(path);
@@ -296,37 +376,13 @@ static void agrees_on_file(void **state, const char *options,
 		skip();
 }
 
-static void file_agrees(void **state)
-{
-	agrees_on_file(state, "driver=file,discard=unmap,filename=", false);
-}
-
-static void registered_memory_agrees(void **state)
-{
-	agrees_on_file(state, "driver=file,discard=unmap,filename=", true);
-}
-
-static void direct_file_agrees(void **state)
-{
-	agrees_on_file(
-		state,
-		"driver=file,discard=unmap,cache.direct=on,filename=", true);
-}
-
-static void overlay_agrees(void **state)
-{
-	agrees_on_file(state,
-		       "driver=overlay,file.driver=file,file.read-only=on,"
-		       "file.filename=",
-		       false);
-}
-
-static void on_device(void **state, const char *options)
+static void on_device(void **state, const char *options, size_t cut)
 {
 	char path[] = "/var/tmp/vireo-model-XXXXXX";
 	struct loopdev d;
 	bool ran = false;
 
+	m.cut = cut;
 	make_disk(path);
 	if (loopdev_new(&d, path))
 		print_message("# skipped: no loop device\n");
@@ -339,15 +395,62 @@ static void on_device(void **state, const char *options)
 		skip();
 }
 
+#define FILE_OPTIONS   "driver=file,discard=unmap,filename="
+#define DIRECT_OPTIONS "driver=file,discard=unmap,cache.direct=on,filename="
+#define DEVICE_OPTIONS "driver=host_device,discard=unmap,filename="
+#define DIRECT_DEVICE_OPTIONS                                                  \
+	"driver=host_device,discard=unmap,cache.direct=on,filename="
+#define OVERLAY_OPTIONS                                                        \
+	"driver=overlay,file.driver=file,file.read-only=on,file.filename="
+
+static void file_agrees(void **state)
+{
+	on_file(state, FILE_OPTIONS, false, 0);
+}
+
+static void registered_memory_agrees(void **state)
+{
+	on_file(state, FILE_OPTIONS, true, 0);
+}
+
+static void direct_file_agrees(void **state)
+{
+	on_file(state, DIRECT_OPTIONS, true, 0);
+}
+
+static void overlay_agrees(void **state)
+{
+	on_file(state, OVERLAY_OPTIONS, false, 0);
+}
+
 static void device_agrees(void **state)
 {
-	on_device(state, "driver=host_device,discard=unmap,filename=");
+	on_device(state, DEVICE_OPTIONS, 0);
 }
 
 static void direct_device_agrees(void **state)
 {
-	on_device(state, "driver=host_device,discard=unmap,cache.direct=on,"
-			 "filename=");
+	on_device(state, DIRECT_DEVICE_OPTIONS, 0);
+}
+
+static void sloppy_file_agrees(void **state)
+{
+	on_file(state, FILE_OPTIONS, false, 1);
+}
+
+static void sloppy_direct_file_agrees(void **state)
+{
+	on_file(state, DIRECT_OPTIONS, false, 4096);
+}
+
+static void sloppy_overlay_agrees(void **state)
+{
+	on_file(state, OVERLAY_OPTIONS, false, 1);
+}
+
+static void sloppy_direct_device_agrees(void **state)
+{
+	on_device(state, DIRECT_DEVICE_OPTIONS, 4096);
 }
 
 static const struct CMUnitTest tests[] = {
@@ -357,6 +460,10 @@ static const struct CMUnitTest tests[] = {
 	ON_BOTH_ENGINES(overlay_agrees),
 	ON_BOTH_ENGINES(device_agrees),
 	ON_BOTH_ENGINES(direct_device_agrees),
+	ON_BOTH_ENGINES(sloppy_file_agrees),
+	ON_BOTH_ENGINES(sloppy_direct_file_agrees),
+	ON_BOTH_ENGINES(sloppy_overlay_agrees),
+	ON_BOTH_ENGINES(sloppy_direct_device_agrees),
 };
 
 TEST_MAIN(tests)
