@@ -41,6 +41,17 @@ for variant in "" packed=on event_idx=off,indirect_desc=off num-queues=2; do
 	ok "the file system is clean" is_clean
 done
 
+# Memory that is registered with the ring.
+new_disk
+disk "$TMP/disk" ""
+boot write "${disk_options[@]}" -M microvm,memory-backend=m0 -d io \
+	-object memory-backend-ram,id=m0,size=256M,prealloc=on
+ok "ext4 is written (registered memory)" ended 0
+ok "with no complaint" test ! -s "$TMP/err"
+ok "and 4 MiB of random data arrived" \
+	test "$(host_has random | sha256sum | cut -c-64)" = "$(said sum)"
+ok "and the file system is clean" is_clean
+
 new_disk
 disk "$TMP/disk" ""
 boot reboot "${disk_options[@]}"
