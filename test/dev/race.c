@@ -2,8 +2,8 @@
 /*
  * Devices on their loop's thread, with a driver on another: each sleeps until
  * the other tells it, so that a notification that is lost hangs the test. A
- * disk for chains that the driver begins, a network card for those that the
- * device does. And resets while all that is under way.
+ * disk for chains that the driver begins, a network card and a console for
+ * those that the device does. And resets while all that is under way.
  */
 #include <errno.h>
 #include <json-c/json.h>
@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "backend/block.h"
+#include "backend/chardev.h"
 #include "backend/net.h"
 #include "base/keyval.h"
 #include "base/num.h"
@@ -118,8 +119,7 @@ static void race_sleep(struct race *g, unsigned done)
 }
 
 /* The driver: adds chains by add(), in bursts, and takes them back by take(). */
-static void race_run(struct race *g,
-		     bool (*add)(struct race *g, unsigned i),
+static void race_run(struct race *g, bool (*add)(struct race *g, unsigned i),
 		     void (*take)(struct race *g, struct ring_used u))
 {
 	unsigned added = 0, done = 0;
@@ -382,17 +382,113 @@ static void resets_end_packets(void **state)
 	race_end(&g);
 }
 
+/* Input, as fast as there is room for it: the line asks again when it is told
+ * that there is. */
+
+#define TYPED 10U
+
+struct typist {
+	struct chardev chardev;
+	struct loop_task task;
+};
+
+static void typist_types(struct loop_task *task)
+{
+	struct typist *t = container_of(task, struct typist, task);
+	struct char_user *u = t->chardev.user;
+	size_t n = MIN(u->can_receive(u), (size_t)TYPED);
+
+	if (!n)
+		return;
+	u->receive(u, (const uint8_t *)"0123456789", n);
+	loop_post(t->chardev.loop, task);
+}
+
+static void typist_accept(struct chardev *c)
+{
+	loop_post(c->loop, &container_of(c, struct typist, chardev)->task);
+}
+
+static int typist_bind(struct chardev *c, struct loop *l, struct err *e)
+{
+	(void)l;
+	(void)e;
+	container_of(c, struct typist, chardev)->task.run = typist_types;
+	return 0;
+}
+
+static void typist_unbind(struct chardev *c)
+{
+	loop_task_cancel(c->loop,
+			 &container_of(c, struct typist, chardev)->task);
+}
+
+static size_t typist_write(struct chardev *c, const void *buf, size_t len)
+{
+	(void)c;
+	(void)buf;
+	return len;
+}
+
+static const struct char_driver typist_driver = {
+	.name = "typist",
+	.bind = typist_bind,
+	.unbind = typist_unbind,
+	.write = typist_write,
+	.accept = typist_accept,
+};
+
+static void typed_take(struct race *g, struct ring_used u)
+{
+	(void)g;
+	assert_int_equal(u.len, TYPED);
+}
+
+static void typist_init(struct race *g, struct typist *t)
+{
+	static char id[] = "c0";
+
+	*t = (struct typist){.chardev = {.driver = &typist_driver, .id = id}};
+	list_init(&t->chardev.link);
+	fakeboard_link(&g->board, "chardev", id, &t->chardev);
+	race_make(g, "virtio-console-device,chardev=c0,packed=on");
+}
+
+static void input_is_not_lost(void **state)
+{
+	static struct race g;
+	struct typist t;
+
+	race_init(&g);
+	typist_init(&g, &t);
+	race_start(&g, *(uint64_t *)*state);
+	race_run(&g, buffer_add, typed_take);
+	race_end(&g);
+}
+
+static void resets_end_input(void **state)
+{
+	static struct race g;
+	struct typist t;
+
+	race_init(&g);
+	typist_init(&g, &t);
+	race_resets(&g, *(uint64_t *)*state, buffer_add);
+	race_end(&g);
+}
+
 #define IN_ALL(f)                                                              \
 	{#f ", split", f, NULL, NULL, &modes[0]},                              \
-	{#f ", split, event index", f, NULL, NULL, &modes[1]},                 \
-	{#f ", packed", f, NULL, NULL, &modes[2]},                             \
-	{#f ", packed, event index", f, NULL, NULL, &modes[3]}
+		{#f ", split, event index", f, NULL, NULL, &modes[1]},         \
+		{#f ", packed", f, NULL, NULL, &modes[2]},                     \
+	{                                                                      \
+#f ", packed, event index", f, NULL, NULL, &modes[3]           \
+	}
 
 static const struct CMUnitTest tests[] = {
-	IN_ALL(reads_are_not_lost),
-	IN_ALL(resets_end_reads),
-	IN_ALL(packets_are_not_lost),
-	IN_ALL(resets_end_packets),
+	IN_ALL(reads_are_not_lost),   IN_ALL(resets_end_reads),
+	IN_ALL(packets_are_not_lost), IN_ALL(resets_end_packets),
+	IN_ALL(input_is_not_lost),    IN_ALL(resets_end_input),
 };
 
 TEST_MAIN(tests)
