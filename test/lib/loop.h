@@ -5,14 +5,41 @@
  */
 #pragma once
 
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/loop.h"
 #include "test/lib/test.h"
 
-static enum loop_engine test_engine_uring = LOOP_URING;
-static enum loop_engine test_engine_epoll = LOOP_EPOLL;
+static enum loop_engine test_engine_uring MAYBE_UNUSED = LOOP_URING;
+static enum loop_engine test_engine_epoll MAYBE_UNUSED = LOOP_EPOLL;
+
+/* Threads that the kernel has made for this process's rings. */
+static inline unsigned test_loop_workers(void)
+{
+	DIR *d = opendir("/proc/self/task");
+	const struct dirent *e;
+	unsigned n = 0;
+
+	assert_non_null(d);
+	while ((e = readdir(d))) {
+		char path[300], name[8] = "";
+		FILE *f;
+
+		(void)snprintf(path, sizeof(path), "/proc/self/task/%s/comm",
+			       e->d_name);
+		f = fopen(path, "r");
+		if (!f)
+			continue;
+		n += fgets(name, sizeof(name), f) && !strcmp(name, "iou-wrk");
+		fclose(f);
+	}
+	closedir(d);
+	return n;
+}
 
 /* Two rows of a test table. */
 #define ON_BOTH_ENGINES(f)                                                     \

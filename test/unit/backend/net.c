@@ -5,7 +5,6 @@
  */
 #include "backend/net.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_packet.h>
@@ -27,7 +26,7 @@
 #include "base/endian.h"
 #include "base/keyval.h"
 #include "test/lib/logfile.h"
-#include "test/lib/test.h"
+#include "test/lib/loop.h"
 
 #define HDR       12U
 #define ETHERTYPE 0x88b5U /* for local experiments: nobody else sends it */
@@ -281,22 +280,10 @@ static void *send_numbered(void *arg)
 	return NULL;
 }
 
-static unsigned count_threads(void)
-{
-	DIR *d = opendir("/proc/self/task");
-	unsigned n = 0;
-
-	assert_non_null(d);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
-
 static void receive_numbered(struct fixture *f)
 {
 	static struct regular r[CROWD];
-	unsigned threads;
+	unsigned workers;
 	pthread_t sender;
 
 	regulars_got = 0;
@@ -307,12 +294,12 @@ static void receive_numbered(struct fixture *f)
 					  .received = regular_received};
 		net_receive(f->net, 0, &r[n].rx);
 	}
-	threads = count_threads();
+	workers = test_loop_workers();
 	assert_int_equal(pthread_create(&sender, NULL, send_numbered, f), 0);
 	while (regulars_got < NUMBERED)
 		assert_int_equal(loop_step(f->loop, NS_PER_S, NULL), 0);
 	pthread_join(sender, NULL);
-	assert_true(count_threads() <= threads);
+	assert_true(test_loop_workers() <= workers);
 	net_drain(f->net, 0);
 }
 

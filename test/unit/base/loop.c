@@ -5,7 +5,6 @@
  */
 #include "base/loop.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -827,18 +826,6 @@ static void taker_done(struct loop_io *io, int result)
 	taker_start(r);
 }
 
-static unsigned count_threads(void)
-{
-	DIR *d = opendir("/proc/self/task");
-	unsigned n = 0;
-
-	assert_non_null(d);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
-
 /*
  * One at a time and in bursts, far more than the kernel lets a read wait in
  * vain before it gives it a thread of its own, which would take packets out of
@@ -848,7 +835,7 @@ static void packets_come_in_order(void **state)
 {
 	struct loop *l = test_loop_plain(state);
 	struct taker r[TAKERS];
-	unsigned threads = count_threads();
+	unsigned workers = test_loop_workers();
 	uint32_t sent = 0;
 	int s[2], file;
 
@@ -866,7 +853,7 @@ static void packets_come_in_order(void **state)
 			assert_int_equal(write(s[1], &sent, 4), 4);
 		test_loop_until(l, &completed, sent);
 	}
-	assert_true(count_threads() <= threads);
+	assert_true(test_loop_workers() <= workers);
 	completed = 0;
 	for (unsigned i = 0; i < TAKERS; i++)
 		loop_io_cancel(l, &r[i].io);
