@@ -1358,6 +1358,36 @@ static void pauses_and_loses_nothing(void **state)
 	}
 }
 
+/* Nothing is read before it goes on: neither for a driver that begins, nor
+ * for a link that comes up. */
+static void pauses_before_it_begins(void **state)
+{
+	struct fixture *f = *state;
+	const struct device_class *c;
+
+	make(f, "");
+	c = f->v.dev->class;
+	c->pause(f->v.dev);
+	vslot_start(&f->v, F_MRG, 2);
+	assert_int_equal(f->wire.pairs[0].noffered, 0);
+	f->wire.net.link_changed(f->wire.net.opaque, true);
+	fakeboard_settle(&f->board);
+	assert_int_equal(f->wire.pairs[0].noffered, 0);
+	c->resume(f->v.dev);
+	assert_int_equal(f->wire.pairs[0].noffered, 4);
+	/* And where DRIVER_OK was said, but not yet acted on. */
+	vslot_reset(&f->v);
+	assert_true(vdriver_negotiate(&f->v.d, F_MRG));
+	for (unsigned i = 0; i < 2; i++)
+		vdriver_queue(&f->v.d, i, 256);
+	vdriver_set(&f->v.d, VIRTIO_MMIO_STATUS, 0xf);
+	c->pause(f->v.dev);
+	fakeboard_settle(&f->board);
+	assert_int_equal(f->wire.pairs[0].noffered, 0);
+	c->resume(f->v.dev);
+	assert_int_equal(f->wire.pairs[0].noffered, 4);
+}
+
 static void resets_one_queue(void **state)
 {
 	struct fixture *f = *state;
@@ -1512,6 +1542,7 @@ static const struct CMUnitTest tests[] = {
 	T(resets_in_flight),
 	T(detaches_in_flight),
 	T(pauses_and_loses_nothing),
+	T(pauses_before_it_begins),
 	T(resets_one_queue),
 	T(saves_its_state),
 	T(refuses_bad_properties),

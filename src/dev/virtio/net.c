@@ -154,16 +154,13 @@ int vnet_apply_offloads(struct vnet *vn)
 	return vn->net->caps.vnet_hdr ? net_set_offloads(vn->net, offloads) : 0;
 }
 
-static bool vnet_pair_is_usable(const struct vnet_pair *p)
-{
-	return p->index < p->vn->pairs_used && p->rxq->ready;
-}
-
+/* Begins to receive, also where a failing read had stopped it. */
 static void vnet_start(struct vnet *vn)
 {
-	for (unsigned i = 0; i < vn->npairs; i++)
-		if (vnet_pair_is_usable(&vn->pairs[i]))
-			vnet_rx_start(&vn->pairs[i]);
+	for (unsigned i = 0; i < vn->pairs_used; i++) {
+		vn->pairs[i].rx_has_failed = false;
+		virtio_serve(&vn->vdev, vn->pairs[i].rxq);
+	}
 }
 
 int vnet_use_pairs(struct vnet *vn, unsigned n)
@@ -250,10 +247,8 @@ static void vnet_handle_queue(struct virtio_dev *vd, struct virtq *vq)
 		return;
 	else if (vq == p->txq)
 		vnet_tx_serve(p);
-	else if (p->is_receiving)
+	else
 		vnet_rx_serve(p);
-	else if (!p->rx_has_failed)
-		vnet_rx_start(p); /* enabled again after its reset */
 }
 
 /* Behind the completions of one turn of the loop. */
@@ -288,7 +283,6 @@ static void vnet_activate(struct virtio_dev *vd)
 	rc = vnet_apply(vn);
 	if (rc)
 		vnet_warn_refused(vn, rc);
-	vnet_start(vn);
 }
 
 static void vnet_drain(struct virtio_dev *vd)
@@ -312,19 +306,14 @@ static void vnet_vreset(struct virtio_dev *vd)
 	vnet_filter_reset(&vn->filter);
 }
 
-/* All pairs were drained for it: the others go on. */
+/* Drained, and the core has the other queues served again. */
 static void vnet_queue_reset(struct virtio_dev *vd, struct virtq *vq)
 {
 	struct vnet *vn = vnet_of(vd);
 
-	for (unsigned i = 0; i < vn->npairs; i++) {
-		struct vnet_pair *p = &vn->pairs[i];
-
-		if (p->rxq == vq)
-			vnet_rx_forget(p);
-		else if (vnet_pair_is_usable(p))
-			vnet_rx_start(p);
-	}
+	for (unsigned i = 0; i < vn->npairs; i++)
+		if (vn->pairs[i].rxq == vq)
+			vnet_rx_forget(&vn->pairs[i]);
 }
 
 /* The link. */
@@ -335,7 +324,7 @@ static void vnet_link_task(struct loop_task *t)
 
 	if (virtio_is_live(&vn->vdev) &&
 	    atomic_load_explicit(&vn->link_up, memory_order_relaxed))
-		vnet_start(vn); /* where a failing read had stopped it */
+		vnet_start(vn);
 }
 
 static void vnet_link_changed(void *opaque, bool up)
@@ -496,15 +485,6 @@ static void vnet_detach(struct device *d)
 	if (vn->has_mac)
 		mac_release(d->board, &vn->mac_conf);
 	vn->has_mac = false;
-}
-
-static void vnet_resume(struct device *d)
-{
-	struct vnet *vn = container_of(d, struct vnet, vdev.dev);
-
-	virtio_resume(d);
-	if (virtio_is_live(&vn->vdev))
-		vnet_start(vn);
 }
 
 static int vnet_loaded(struct device *d, struct err *e)
@@ -680,5 +660,5 @@ VIREO_DEVICE(virtio_net, .name = "virtio-net-device",
 	     .bus = "virtio-bus", .size = sizeof(struct vnet),
 	     .props = vnet_props, .state = vnet_state, .attach = vnet_attach,
 	     .detach = vnet_detach, .reset = virtio_reset,
-	     .pause = virtio_pause, .resume = vnet_resume,
+	     .pause = virtio_pause, .resume = virtio_resume,
 	     .loaded = vnet_loaded, .flavour = &vnet_virtio);

@@ -195,8 +195,6 @@ void vnet_rx_fini(struct vnet_pair *p);
 int vnet_tx_init(struct vnet_pair *p, struct err *e);
 void vnet_tx_fini(struct vnet_pair *p);
 
-/* Offers all idle buffers to the back end; harmless if it has them. */
-void vnet_rx_start(struct vnet_pair *p);
 /*
  * Takes back what is under way in both directions, and the driver's receive
  * buffers; packets already read stay. Harmless if nothing is.
@@ -204,7 +202,7 @@ void vnet_rx_start(struct vnet_pair *p);
 void vnet_pair_drain(struct vnet_pair *p);
 /* Forgets the packets that were read and not delivered. After a drain. */
 void vnet_rx_forget(struct vnet_pair *p);
-/* The driver has added receive buffers. */
+/* Begins to receive, if it does not yet; the driver has added buffers. */
 void vnet_rx_serve(struct vnet_pair *p);
 /* The driver has added packets. */
 void vnet_tx_serve(struct vnet_pair *p);

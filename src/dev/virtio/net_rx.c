@@ -274,25 +274,25 @@ static void vnet_rx_received(struct net_rx *io, int result)
 	p->rx_wants_kick = false;
 }
 
-void vnet_rx_serve(struct vnet_pair *p)
-{
-	p->rx_wants_kick = true; /* the core's doing, behind us */
-	vnet_rx_deliver(p);
-	virtq_notify(p->rxq);
-}
-
-void vnet_rx_start(struct vnet_pair *p)
+/* Offers all idle buffers to the back end. */
+static void vnet_rx_start(struct vnet_pair *p)
 {
 	p->is_receiving = true;
-	p->rx_has_failed = false;
-	if (p->rx_first)
-		virtio_serve(&p->vn->vdev, p->rxq);
 	while (p->rx_idle) {
 		struct vnet_rx *r = p->rx_idle;
 
 		p->rx_idle = r->next;
 		vnet_rx_offer(r);
 	}
+}
+
+void vnet_rx_serve(struct vnet_pair *p)
+{
+	if (!p->is_receiving && !p->rx_has_failed)
+		vnet_rx_start(p);
+	p->rx_wants_kick = true; /* the core's doing, behind us */
+	vnet_rx_deliver(p);
+	virtq_notify(p->rxq);
 }
 
 void vnet_pair_drain(struct vnet_pair *p)
@@ -310,6 +310,7 @@ void vnet_rx_forget(struct vnet_pair *p)
 {
 	while (p->rx_first)
 		vnet_rx_put_idle(vnet_rx_take_ready(p));
+	p->rx_has_failed = false;
 }
 
 int vnet_rx_init(struct vnet_pair *p, struct err *e)
