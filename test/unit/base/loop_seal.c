@@ -1,23 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * base/loop: what a sealed ring does for whoever has taken over the process.
+ * base/loop: what a sealed ring does for whoever has taken over the process,
+ * and what the loop does where the host forbids rings.
  *
  * The ring is attacked as such a one would do it: by its descriptor, with
  * mappings of its own, in a child process that ends with it. Where things lie
- * in the mappings is learnt from a ring of the same size.
+ * in the mappings is learnt from a ring of the same size. The host's refusal is
+ * a system call filter's, in a child process too.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <liburing.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/loop.h"
+#include "test/lib/logfile.h"
 #include "test/lib/test.h"
 
 #define ENTRIES 8
@@ -147,16 +153,16 @@ static int attack_ring(void)
 	return attack_run(&a, read) == -EBADF ? 0 : __LINE__;
 }
 
-static void a_sealed_ring_refuses(void **state)
+/* Runs it in a child process: 0, or the line of what was wrong in there. */
+static void assert_in_child(int (*run)(void))
 {
 	int status;
 	pid_t pid = fork();
 
-	(void)state;
 	assert_true(pid >= 0);
 	if (!pid) {
 		alarm(30);
-		_exit(attack_ring());
+		_exit(run());
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
@@ -165,8 +171,78 @@ static void a_sealed_ring_refuses(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+static void a_sealed_ring_refuses(void **state)
+{
+	(void)state;
+	assert_in_child(attack_ring);
+}
+
+/* From here on io_uring_setup(2) fails, as kernel.io_uring_disabled has it. */
+static bool forbid_rings(int error)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K,
+			 SECCOMP_RET_ERRNO | (unsigned)error),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog prog = {ARRAY_SIZE(code), code};
+
+	return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
+	       !syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog);
+}
+
+static void finished(struct loop_io *io, int result)
+{
+	(void)io;
+	(void)result;
+}
+
+static int fall_back(int error, const char *why)
+{
+	struct loop_config c = {.engine = LOOP_URING};
+	int log = logfile_new(NULL);
+	struct loop *l = NULL;
+	struct loop_io io = {.done = finished};
+	struct err e = {0};
+
+	if (!forbid_rings(error))
+		return 77;
+	if (loop_new(&c, &l, &e) != -error || !strstr(e.text, why) ||
+	    *logfile_text(log))
+		return __LINE__;
+	c.engine = LOOP_AUTO;
+	if (loop_new(&c, &l, &e) || loop_engine_of(l) != LOOP_EPOLL)
+		return __LINE__;
+	if (logfile_count(log, why) != 1 ||
+	    logfile_count(log, "using epoll") != 1)
+		return __LINE__;
+	loop_complete(l, &io, 0);
+	return loop_step(l, UINT64_MAX, &e) ? __LINE__ : 0;
+}
+
+static int fall_back_forbidden(void)
+{
+	return fall_back(EPERM, "kernel.io_uring_disabled");
+}
+
+static int fall_back_absent(void)
+{
+	return fall_back(ENOSYS, "not available");
+}
+
+static void a_host_without_rings_has_epoll(void **state)
+{
+	(void)state;
+	assert_in_child(fall_back_forbidden);
+	assert_in_child(fall_back_absent);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_sealed_ring_refuses),
+	cmocka_unit_test(a_host_without_rings_has_epoll),
 };
 
 TEST_MAIN(tests)
