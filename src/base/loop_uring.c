@@ -34,7 +34,7 @@
 #include "base/log.h"
 #include "base/loop_uring.h"
 
-#define TRY_EACH 8U          /* turns of one packet */
+#define TRY_EACH 8U          /* turns of one packet: then one more is tried */
 #define SPAN_MAX 0x7ffff000U /* MAX_RW_COUNT: more is a short transfer */
 
 /* The low bits of user_data; the rest is a pointer. */

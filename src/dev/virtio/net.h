@@ -54,7 +54,7 @@
 #define VNET_ETH_BYTES  14U /* the header that every frame has */
 /* The largest segmented packet (64 KiB of IP) with its headers. */
 #define VNET_PACKET_MAX (64U * 1024 + 128)
-#define VNET_RX_SLOTS   4U  /* reads under way in each pair */
+#define VNET_RX_SLOTS   4U  /* buffers that each pair reads into */
 #define VNET_MACS       64U /* entries of the filter's table */
 #define VNET_VLANS      4096U
 #define VNET_CTRL_SIZE  64U /* descriptors of the control queue */
