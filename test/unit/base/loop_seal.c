@@ -11,19 +11,17 @@
 #include <dirent.h>
 #include <errno.h>
 #include <liburing.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/loop.h"
 #include "test/lib/logfile.h"
+#include "test/lib/no_uring.h"
 #include "test/lib/test.h"
 
 #define ENTRIES 8
@@ -177,23 +175,6 @@ static void a_sealed_ring_refuses(void **state)
 	assert_in_child(attack_ring);
 }
 
-/* From here on io_uring_setup(2) fails, as kernel.io_uring_disabled has it. */
-static bool forbid_rings(int error)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-			 offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K,
-			 SECCOMP_RET_ERRNO | (unsigned)error),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	const struct sock_fprog prog = {ARRAY_SIZE(code), code};
-
-	return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
-	       !syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog);
-}
-
 static void finished(struct loop_io *io, int result)
 {
 	(void)io;
@@ -208,7 +189,7 @@ static int fall_back(int error, const char *why)
 	struct loop_io io = {.done = finished};
 	struct err e = {0};
 
-	if (!forbid_rings(error))
+	if (no_uring(SYS_io_uring_setup, (unsigned)error))
 		return 77;
 	if (loop_new(&c, &l, &e) != -error || !strstr(e.text, why) ||
 	    *logfile_text(log))
