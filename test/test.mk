@@ -127,6 +127,7 @@ machine_tests =
 machine_tests += %D%/machine/blk
 machine_tests += %D%/machine/kernel
 machine_tests += %D%/machine/power
+machine_tests += %D%/machine/reset
 machine_tests += %D%/machine/serial
 machine_tests += %D%/machine/virtio
 dist_check_SCRIPTS += $(machine_tests)

@@ -15,6 +15,9 @@
 #include "vmm/machine.h"
 #include "vmm/vm.h"
 
+/* How long the loop waits for something before it looks at a vCPU again. */
+#define SETTLE_NS (50 * NS_PER_US)
+
 /* What a vCPU's thread has of its own. */
 struct cpu_thread {
 	struct space_reader mem, ports;
@@ -141,8 +144,25 @@ bool vm_cpus_are_held(const struct vm *vm)
 	return true;
 }
 
+/*
+ * A vCPU may wait for the loop, in the reset of a device, and this is the
+ * loop's thread: it is not to be waited for before it holds.
+ */
+static void vm_cpu_settle(struct vm *vm, struct vcpu *v)
+{
+	struct err e;
+
+	vcpu_pause(v);
+	while (!vcpu_is_paused(v))
+		if (loop_step(vm->loop, SETTLE_NS, &e))
+			return;
+}
+
 void vm_cpus_free(struct vm *vm)
 {
+	for (unsigned i = 0; vm->vcpus && i < vm->nthreads; i++)
+		if (vm->vcpus[i])
+			vm_cpu_settle(vm, vm->vcpus[i]);
 	for (unsigned i = 0; vm->vcpus && i < vm->nthreads; i++)
 		vcpu_free(vm->vcpus[i]);
 	for (unsigned i = 0; i < vm->nthreads; i++) {

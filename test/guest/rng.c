@@ -43,12 +43,28 @@ static bool is_random(const uint8_t *p)
 	return count > 100 && count < 220;
 }
 
+/* Gives the device work and resets it, until somebody ends the machine. */
+static void reset_for_ever(void)
+{
+	static uint8_t buf[BYTES];
+	const struct ring_buf b = {virtio_gpa(buf), BYTES, true};
+
+	machine_say("resetting\n");
+	for (;;) {
+		virtio_start(&rng, 0, 1, 8);
+		virtio_send(&rng, 0, &b, 1);
+		(void)virtio_wait(&rng, 0); /* the loop has the queue */
+	}
+}
+
 uint32_t guest_main(uint64_t arg)
 {
 	static uint8_t first[BYTES], second[BYTES];
 
 	(void)arg;
 	virtio_find(&rng, 4);
+	if (machine_has("reset"))
+		reset_for_ever();
 	virtio_start(&rng, 0, 1, 8);
 	fill(first);
 	fill(second);
