@@ -691,7 +691,7 @@ static void direct_takes_tiny_files(void **state)
 
 	(void)state;
 	if (fd < 0)
-		skip();
+		test_skip("no /dev/shm");
 	assert_int_equal(ftruncate(fd, 100), 0);
 	close(fd);
 	if (open_node(&n, "file", path, "cache.direct=on") &&
@@ -887,10 +887,8 @@ static void a_disk_does_not_grow(void **state)
 	struct stat st;
 
 	(void)state;
-	if (!mount_device()) {
-		print_message("# skipped: no loop device, or no ext4\n");
-		skip();
-	}
+	if (!mount_device())
+		test_skip("no loop device, or no ext4");
 	make_file("mnt/whole", 8192);
 	make_file("mnt/odd", 8192 + 512);
 	if (open_node(&n, "file", path_of("mnt/whole"), "cache.direct=on"))

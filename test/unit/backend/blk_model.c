@@ -52,6 +52,7 @@ static struct model {
 	struct slot slots[DEPTH];
 	unsigned busy;
 	uint32_t seed;
+	struct err why;
 } m;
 
 static unsigned pick(unsigned n)
@@ -328,14 +329,13 @@ static unsigned char *make_memory(bool is_registered)
 	return iov.iov_base;
 }
 
-/* Options end in the key of the path. False, and the reason is told: the host
- * has not got that. */
+/* Options end in the key of the path. False: the host has not got that; m.why
+ * tells. */
 static bool agrees(void **state, const char *options, const char *path,
 		   bool is_registered)
 {
 	struct json_object *conf;
 	unsigned char *memory;
-	struct err e = {0};
 	char text[256];
 	bool is_open;
 
@@ -346,14 +346,12 @@ static bool agrees(void **state, const char *options, const char *path,
 	memory = make_memory(is_registered);
 	blk_graph_init(&m.graph);
 	(void)snprintf(text, sizeof(text), "%s%s", options, path);
-	assert_int_equal(keyval_parse(text, NULL, 0, &conf, &e), 0);
-	is_open = !blk_open(&m.graph, conf, "-blockdev", &m.n, &e);
+	assert_int_equal(keyval_parse(text, NULL, 0, &conf, &m.why), 0);
+	is_open = !blk_open(&m.graph, conf, "-blockdev", &m.n, &m.why);
 	json_object_put(conf);
 	if (is_open) {
-		assert_int_equal(blk_bind(m.n, m.l, &e), 0);
+		assert_int_equal(blk_bind(m.n, m.l, NULL), 0);
 		run();
-	} else {
-		print_message("# skipped: %s\n", e.text);
 	}
 	blk_graph_fini(&m.graph);
 	loop_free(m.l);
@@ -373,7 +371,7 @@ static void on_file(void **state, const char *options, bool is_registered,
 	ran = agrees(state, options, path, is_registered);
 	unlink(path);
 	if (!ran)
-		skip();
+		test_skip("%s", m.why.text);
 }
 
 static void on_device(void **state, const char *options, size_t cut)
@@ -385,14 +383,14 @@ static void on_device(void **state, const char *options, size_t cut)
 	m.cut = cut;
 	make_disk(path);
 	if (loopdev_new(&d, path))
-		print_message("# skipped: no loop device\n");
+		(void)err_set(&m.why, -ENODEV, "no loop device");
 	else
 		ran = agrees(state, options, d.path, false);
 	if (d.fd >= 0)
 		close(d.fd);
 	unlink(path);
 	if (!ran)
-		skip();
+		test_skip("%s", m.why.text);
 }
 
 #define FILE_OPTIONS   "driver=file,discard=unmap,filename="

@@ -122,7 +122,7 @@ static void huge_pages_are_reserved(void **state)
 {
 	(void)state;
 	if (access("/sys/kernel/mm/hugepages/hugepages-2048kB", F_OK))
-		skip();
+		test_skip("no huge pages of 2 MiB");
 	refuses("memory-backend-memfd,id=m,size=1T,hugetlb=on,hugetlbsize=2M",
 		"vm.nr_hugepages");
 }

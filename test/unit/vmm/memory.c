@@ -49,7 +49,7 @@ static void populated_memory_is_registered(void **state)
 
 	(void)state;
 	if (loop_new(&(struct loop_config){.engine = LOOP_URING}, &l, NULL))
-		skip();
+		test_skip("no io_uring");
 	loop_free(l);
 	assert_true(registers(LOOP_URING, RAM ",prealloc=on"));
 	assert_true(registers(LOOP_URING, MEMFD ",prealloc=on"));
